@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { checkAims } from './aims.ts';
+import { type Cell, summarize } from './cell.ts';
+import type { LoadSample, Sample } from './measure.ts';
+import { reportTable } from './report.ts';
+
+const load: LoadSample = {
+  requests: 1000,
+  requestsPerSecond: 500,
+  cpuMicrosPerRequest: 20,
+  proxyShare: 0.9,
+  otherShare: 0.01,
+  p50Ms: 1,
+  p99Ms: 2,
+  p999Ms: 3,
+  errors: 0,
+  loaded: { rss: 70e6, uss: 30e6 },
+};
+
+function sample(cpu: number, p99Ms = 2): Sample {
+  return {
+    coldStartMs: 80,
+    idle: { rss: 50e6, uss: 18e6 },
+    load: { ...load, cpuMicrosPerRequest: cpu, p99Ms },
+  };
+}
+
+function cell(peer: string, rounds: Cell['rounds'], scenario = '100b'): Cell {
+  return { scenario, peer, rounds, failures: rounds.includes(undefined) ? ['it fell over\nbadly'] : [] };
+}
+
+const cells = [
+  cell('tulle', [sample(10), sample(18), sample(12, 9)]),
+  cell('envoy', [sample(20), sample(36), undefined]),
+];
+const summaries = cells.flatMap((one) => summarize(one, cells) ?? []);
+
+test('the ratio to Envoy pairs the rounds, and leaves out those that only one of both has', () => {
+  assert.deepEqual(summaries[0]?.load?.cpuOfEnvoy, { median: 0.5, min: 0.5, max: 0.5 });
+  assert.deepEqual(summaries[0]?.load?.cpuMicrosPerRequest, { median: 12, min: 10, max: 18 });
+});
+
+test('a cell whose rounds all failed has no summary, and a peer without Envoy beside it no ratio', () => {
+  const alone = cell('nginx', [sample(9)], 'mtls');
+  assert.equal(summarize(cell('tulle', [undefined]), cells), undefined);
+  assert.equal(summarize(alone, [alone])?.load?.cpuOfEnvoy, undefined);
+});
+
+test('aims compare medians, say what is missed, and leave out what was not measured', () => {
+  const aims = checkAims(summaries);
+  assert.deepEqual(
+    aims.map(({ text, holds }) => [text, holds]),
+    [
+      ["100b: CPU a request, of Envoy's", true],
+      ["100b: p99, against Envoy's", true],
+    ],
+  );
+  const start = cell('tulle', [{ coldStartMs: 101, idle: { rss: 60e6, uss: 20.1e6 } }], 'start');
+  const missed = checkAims([start].flatMap((one) => summarize(one, [start]) ?? []));
+  assert.deepEqual(
+    missed.map(({ text, holds }) => [text, holds]),
+    [
+      ['idle RSS', true],
+      ['idle USS', false],
+      ['cold start to the first answer', false],
+    ],
+  );
+});
+
+test('the report shows every cell, the aims, failed rounds and peers that are missing', () => {
+  const circumstances = {
+    date: '2026-01-01',
+    commit: 'abc',
+    processor: 'any',
+    kernel: '6.1',
+    proxyCore: 1,
+    loadCore: 0,
+    rounds: 3,
+    seconds: 5,
+    connections: 64,
+    versions: ['Envoy 1'],
+  };
+  const missing = new Map([['haproxy', 'not found']]);
+  const run = { circumstances, scenarios: [], cells, summaries, aims: checkAims(summaries), missing };
+  const text = reportTable(run);
+  assert.match(
+    text,
+    /\| 100b +\| tulle +\| +500 \| +12\.0 \(10\.0\.\.18\.0\) \| +0\.50 \(0\.50\.\.0\.50\) \|/,
+  );
+  assert.match(text, /100b: CPU a request, of Envoy's \| holds +\| +0\.50 x \| +0\.60 x \|/);
+  assert.match(text, /- 100b, envoy: a round failed: it fell over badly/);
+  assert.match(text, /- haproxy was not measured: not found/);
+  const rows = text.split('\n\n')[0]?.split('\n') ?? [];
+  assert.equal(new Set(rows.map((row) => row.length)).size, 1, 'columns line up');
+});

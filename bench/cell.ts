@@ -1,0 +1,85 @@
+import type { LoadSample, Sample } from './measure.ts';
+import { type Spread, spreadOf } from './statistics.ts';
+
+/** All rounds of one scenario with one peer. */
+export interface Cell {
+  scenario: string;
+  peer: string;
+  /** By round; a round that failed is missing. */
+  rounds: (Sample | undefined)[];
+  /** Why rounds failed. */
+  failures: string[];
+}
+
+/** What a cell's rounds come to. */
+export interface Summary {
+  scenario: string;
+  peer: string;
+  failures: string[];
+  coldStartMs: Spread;
+  idleRss: Spread;
+  idleUss: Spread;
+  load?: LoadSummary;
+}
+
+/** What a cell's load comes to. Times in the unit of the name, memory in bytes. */
+export interface LoadSummary {
+  requestsPerSecond: Spread;
+  cpuMicrosPerRequest: Spread;
+  /** CPU a request as a share of Envoy's, round by round; missing where Envoy was not measured. */
+  cpuOfEnvoy?: Spread;
+  p50Ms: Spread;
+  p99Ms: Spread;
+  p999Ms: Spread;
+  proxyShare: Spread;
+  otherShare: Spread;
+  loadedRss: Spread;
+  loadedUss: Spread;
+  errors: number;
+}
+
+/** Rounds are interleaved, so that both sides of a round's ratio met the same state of the machine. */
+function ratios(cell: Cell, envoy: Cell | undefined): number[] {
+  return cell.rounds.flatMap((sample, round) => {
+    const own = sample?.load?.cpuMicrosPerRequest;
+    const theirs = envoy?.rounds[round]?.load?.cpuMicrosPerRequest;
+    return own === undefined || theirs === undefined ? [] : [own / theirs];
+  });
+}
+
+function summarizeLoad(cell: Cell, envoy: Cell | undefined): LoadSummary | undefined {
+  const loads = cell.rounds.flatMap((sample) => sample?.load ?? []);
+  if (loads.length === 0) return undefined;
+  const spread = (value: (load: LoadSample) => number) => spreadOf(loads.map(value));
+  const ofEnvoy = ratios(cell, envoy);
+  return {
+    requestsPerSecond: spread((load) => load.requestsPerSecond),
+    cpuMicrosPerRequest: spread((load) => load.cpuMicrosPerRequest),
+    ...(ofEnvoy.length > 0 ? { cpuOfEnvoy: spreadOf(ofEnvoy) } : {}),
+    p50Ms: spread((load) => load.p50Ms),
+    p99Ms: spread((load) => load.p99Ms),
+    p999Ms: spread((load) => load.p999Ms),
+    proxyShare: spread((load) => load.proxyShare),
+    otherShare: spread((load) => load.otherShare),
+    loadedRss: spread((load) => load.loaded.rss),
+    loadedUss: spread((load) => load.loaded.uss),
+    errors: loads.reduce((sum, load) => sum + load.errors, 0),
+  };
+}
+
+/** Sums up a cell; `undefined` when none of its rounds succeeded. */
+export function summarize(cell: Cell, cells: readonly Cell[]): Summary | undefined {
+  const samples = cell.rounds.filter((sample) => sample !== undefined);
+  if (samples.length === 0) return undefined;
+  const envoy = cells.find(({ scenario, peer }) => scenario === cell.scenario && peer === 'envoy');
+  const load = summarizeLoad(cell, envoy);
+  return {
+    scenario: cell.scenario,
+    peer: cell.peer,
+    failures: cell.failures,
+    coldStartMs: spreadOf(samples.map((sample) => sample.coldStartMs)),
+    idleRss: spreadOf(samples.map((sample) => sample.idle.rss)),
+    idleUss: spreadOf(samples.map((sample) => sample.idle.uss)),
+    ...(load === undefined ? {} : { load }),
+  };
+}

@@ -1,0 +1,28 @@
+import { chmodSync, rmSync, statSync } from 'node:fs';
+import { build } from 'esbuild';
+
+/**
+ * Bundles the command line and the sidecar's mesh reader into dist/, dependencies included. Commands are
+ * chunks of their own, so that each start loads only what it runs.
+ */
+rmSync('dist', { recursive: true, force: true });
+const result = await build({
+  entryPoints: { tulle: 'cli/main.ts', 'mesh-worker': 'sidecar/config/mesh-worker.ts' },
+  outdir: 'dist',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node26',
+  minify: true,
+  keepNames: true,
+  legalComments: 'none',
+  metafile: true,
+  chunkNames: '[name]-[hash]',
+  // Some dependencies are CommonJS and ask for require at run time.
+  banner: { js: "import { createRequire as tulleRequire } from 'node:module'; const require = tulleRequire(import.meta.url);" },
+});
+chmodSync('dist/tulle.js', 0o755);
+const files = Object.keys(result.metafile.outputs);
+const bytes = files.reduce((sum, file) => sum + statSync(file).size, 0);
+console.log(`dist/: ${files.length} files, ${Math.round(bytes / 1024)} KiB`);

@@ -1,0 +1,39 @@
+import { readFileSync } from 'node:fs';
+import { parseMesh } from '../protocol/mesh-file.ts';
+import { formatProblem, type Problem } from '../protocol/problem.ts';
+
+/** Checks a mesh.yaml: prints every problem with its line, exits 1 on errors. */
+export function checkCommand(file: string, options: { json?: boolean }): void {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Error(`${file} cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+  }
+  const { mesh, problems } = parseMesh(text, file);
+  const errors = problems.filter(({ severity }) => severity === 'error').length;
+  if (options.json) console.log(JSON.stringify({ ok: errors === 0, problems }, null, 2));
+  else {
+    const lines = text.split('\n');
+    for (const problem of problems) console.log(showProblem(problem, lines));
+    console.log(summary(file, mesh?.services.length ?? 0, mesh?.routes.length ?? 0, errors, problems.length - errors));
+  }
+  if (errors > 0) process.exitCode = 1;
+}
+
+/** The problem, the line it is in, and a caret below its place. */
+export function showProblem(problem: Problem, lines: readonly string[]): string {
+  const told = `${problem.severity} ${formatProblem(problem)}`;
+  const line = problem.line === undefined ? undefined : lines[problem.line - 1];
+  if (line === undefined) return told;
+  return `${told}\n    ${line.slice(0, 120)}\n    ${' '.repeat(Math.max(0, (problem.column ?? 1) - 1))}^`;
+}
+
+function summary(file: string, services: number, routes: number, errors: number, warnings: number): string {
+  const found = [count(errors, 'error'), count(warnings, 'warning')].join(', ');
+  return errors > 0 ? `${file}: ${found}` : `${file}: ok, ${count(services, 'service')}, ${count(routes, 'route')} (${found})`;
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}

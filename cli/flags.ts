@@ -1,0 +1,33 @@
+import { DURATION_MEANT, parseDuration } from '../protocol/duration.ts';
+
+/** HOST:PORT, port 0 allowed. Throws an Error that names the flag. */
+export function addressOption(flag: string, text: string): string {
+  const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text);
+  if (match === null || Number(match[2]) > 65535) {
+    throw new Error(`${flag} "${text}" is not an address; write HOST:PORT, like 127.0.0.1:4140 (port 0: the kernel chooses)`);
+  }
+  return text;
+}
+
+/** A duration in ms. Throws an Error that names the flag. */
+export function durationOption(flag: string, text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new Error(`${flag} "${text}" is not a duration; ${DURATION_MEANT}`);
+  return ms;
+}
+
+/** A whole number from `least` to `most`. Throws an Error that names the flag. */
+export function countOption(flag: string, text: string, least: number, most: number): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count < least || count > most) {
+    throw new Error(`${flag} "${text}" is not a count; write a whole number from ${least} to ${most}`);
+  }
+  return count;
+}
+
+const LEVELS = ['debug', 'info', 'warn', 'error'];
+
+export function logLevelOption(text: string): string {
+  if (!LEVELS.includes(text)) throw new Error(`--log-level "${text}" is not a level; write ${LEVELS.join(', ')}`);
+  return text;
+}

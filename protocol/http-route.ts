@@ -1,0 +1,240 @@
+import * as z from 'zod';
+import { parseDuration } from './duration.ts';
+import { metadataSchema } from './metadata.ts';
+import type { HeaderChanges, Route, RouteMatch, RouteRule } from './route.ts';
+import { nameSchema, portSchema } from './service.ts';
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/;
+/** A header value that ends no line. */
+const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+/** Hop-by-hop and framing fields are the engine's, not a policy's. */
+const FRAMING = new Set(['connection', 'content-length', 'transfer-encoding', 'upgrade', 'te', 'trailer', 'keep-alive', 'host']);
+
+const headerName = z
+  .string()
+  .regex(TOKEN, { error: 'is not a header name; write letters, digits and -' })
+  .refine((name) => !FRAMING.has(name.toLowerCase()), { error: 'frames or routes the message and cannot be changed by a route' });
+const headerValue = z.string().max(8192).regex(FIELD_VALUE, { error: 'is not a header value; it must not have line ends or control characters' });
+const headerPair = z.strictObject({ name: headerName, value: headerValue });
+const path = z
+  .string()
+  .startsWith('/', { error: 'is not a path; write one that begins with /' })
+  .regex(/^[\x21-\x7e]*$/, { error: 'is not a path; it must be visible ASCII without spaces' })
+  .max(4096);
+
+const headerChanges = z.strictObject({
+  set: z.array(headerPair).max(64).default([]),
+  add: z.array(headerPair).max(64).default([]),
+  remove: z.array(headerName).max(64).default([]),
+});
+
+const valueMatch = z.strictObject({
+  name: z.string().regex(TOKEN, { error: 'is not a name; write letters, digits and -' }),
+  type: z.enum(['Exact', 'RegularExpression']).default('Exact'),
+  value: z.string().max(4096),
+});
+
+const routeMatch = z.strictObject({
+  path: z
+    .strictObject({ type: z.enum(['Exact', 'PathPrefix', 'RegularExpression']).default('PathPrefix'), value: path.default('/') })
+    .optional(),
+  headers: z.array(valueMatch).max(16).default([]),
+  queryParams: z.array(valueMatch).max(16).default([]),
+  method: z.string().regex(TOKEN, { error: 'is not a method; write it like GET' }).optional(),
+});
+
+const backendRef = z.strictObject({
+  group: z.string().optional(),
+  kind: z.literal('Service', { error: 'is not a kind of backend that is served; write Service' }).default('Service'),
+  name: nameSchema,
+  namespace: nameSchema.optional(),
+  port: portSchema.optional(),
+  weight: z.int().min(0).max(1_000_000).default(1),
+});
+
+const duration = z.string().refine((text) => parseDuration(text) !== undefined, { error: 'is not a duration; write it like 150ms or 2s' });
+
+const urlPath = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('ReplaceFullPath'), replaceFullPath: path }),
+  z.strictObject({ type: z.literal('ReplacePrefixMatch'), replacePrefixMatch: path }),
+]);
+
+const hostname = z.string().regex(/^[a-z0-9*]([a-z0-9.-]*[a-z0-9])?$/i, { error: 'is not a host name' }).max(253);
+
+const filter = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('RequestHeaderModifier'), requestHeaderModifier: headerChanges }),
+  z.strictObject({ type: z.literal('ResponseHeaderModifier'), responseHeaderModifier: headerChanges }),
+  z.strictObject({
+    type: z.literal('RequestRedirect'),
+    requestRedirect: z.strictObject({
+      scheme: z.enum(['http', 'https']).optional(),
+      hostname: hostname.optional(),
+      port: portSchema.optional(),
+      path: z.strictObject({ type: z.literal('ReplaceFullPath'), replaceFullPath: path }).optional(),
+      statusCode: z.union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)]).optional(),
+    }),
+  }),
+  z.strictObject({ type: z.literal('URLRewrite'), urlRewrite: z.strictObject({ hostname: hostname.optional(), path: urlPath.optional() }) }),
+]);
+
+const parentRef = z.strictObject({
+  group: z.string().optional(),
+  kind: z.enum(['Service', 'Gateway'], { error: 'is not a kind of parent; write Service or Gateway' }).default('Gateway'),
+  name: nameSchema,
+  namespace: nameSchema.optional(),
+  port: portSchema.optional(),
+  sectionName: z.string().optional(),
+});
+
+/** Gateway API HTTPRoute, as far as it is served. */
+export const httpRouteSchema = z.strictObject({
+  apiVersion: z.string().startsWith('gateway.networking.k8s.io/', { error: 'is not the Gateway API; write gateway.networking.k8s.io/v1' }),
+  kind: z.literal('HTTPRoute'),
+  metadata: metadataSchema,
+  spec: z.strictObject({
+    parentRefs: z.array(parentRef).min(1).max(32),
+    hostnames: z.array(hostname).max(16).default([]),
+    rules: z
+      .array(
+        z.strictObject({
+          name: z.string().optional(),
+          matches: z.array(routeMatch).max(64).default([]),
+          filters: z.array(filter).max(16).default([]),
+          backendRefs: z.array(backendRef).max(16).default([]),
+          timeouts: z.strictObject({ request: duration.optional(), backendRequest: duration.optional() }).optional(),
+        }),
+      )
+      .min(1)
+      .max(64),
+  }),
+});
+
+export type HttpRoute = z.infer<typeof httpRouteSchema>;
+
+const grpcMatch = z.strictObject({
+  method: z
+    .strictObject({ type: z.literal('Exact').default('Exact'), service: z.string().max(1024).optional(), method: z.string().max(1024).optional() })
+    .optional(),
+  headers: z.array(valueMatch).max(16).default([]),
+});
+
+/** Gateway API GRPCRoute: services and methods are paths (gRPC over HTTP/2). */
+export const grpcRouteSchema = z.strictObject({
+  apiVersion: z.string().startsWith('gateway.networking.k8s.io/', { error: 'is not the Gateway API; write gateway.networking.k8s.io/v1' }),
+  kind: z.literal('GRPCRoute'),
+  metadata: metadataSchema,
+  spec: z.strictObject({
+    parentRefs: z.array(parentRef).min(1).max(32),
+    hostnames: z.array(hostname).max(16).default([]),
+    rules: z
+      .array(
+        z.strictObject({
+          name: z.string().optional(),
+          matches: z.array(grpcMatch).max(64).default([]),
+          filters: z.array(filter).max(16).default([]),
+          backendRefs: z.array(backendRef).max(16).default([]),
+        }),
+      )
+      .min(1)
+      .max(64),
+  }),
+});
+
+export type GrpcRoute = z.infer<typeof grpcRouteSchema>;
+
+type Rule = HttpRoute['spec']['rules'][number] | GrpcRoute['spec']['rules'][number];
+
+/** The normal form of a route document. */
+export function normalRoute(document: HttpRoute | GrpcRoute): Route {
+  const { metadata, spec, kind } = document;
+  const { namespace } = metadata;
+  return {
+    name: `${namespace}/${metadata.name}`,
+    kind,
+    parents: spec.parentRefs.map((parent) => ({
+      kind: parent.kind,
+      key: `${parent.namespace ?? namespace}/${parent.name}`,
+      ...(parent.port !== undefined && { port: parent.port }),
+    })),
+    hostnames: spec.hostnames.map((name) => name.toLowerCase()),
+    rules: spec.rules.map((rule) => normalRule(rule, namespace)),
+  };
+}
+
+function normalRule(rule: Rule, namespace: string): RouteRule {
+  const timeouts = 'timeouts' in rule ? rule.timeouts : undefined;
+  const timeoutMs = parseDuration(timeouts?.request ?? '');
+  const tryTimeoutMs = parseDuration(timeouts?.backendRequest ?? '');
+  return {
+    matches: rule.matches.map(normalMatch),
+    backends: rule.backendRefs.map((backend) => ({ service: `${backend.namespace ?? namespace}/${backend.name}`, weight: backend.weight })),
+    ...normalFilters(rule.filters),
+    ...(timeoutMs !== undefined && { timeoutMs }),
+    ...(tryTimeoutMs !== undefined && { tryTimeoutMs }),
+  };
+}
+
+function normalMatch(match: Rule['matches'][number]): RouteMatch {
+  const headers = match.headers.map((header) => ({ ...header, name: header.name.toLowerCase() }));
+  if ('queryParams' in match) {
+    return {
+      headers,
+      query: match.queryParams,
+      ...(match.path !== undefined && { path: match.path }),
+      ...(match.method !== undefined && { method: match.method }),
+    };
+  }
+  return { headers, query: [], ...grpcPath(match.method), method: 'POST' };
+}
+
+/** `/service/method` of gRPC; a part that is left open makes a prefix or an expression. */
+function grpcPath(method: { service?: string | undefined; method?: string | undefined } | undefined): Pick<RouteMatch, 'path'> {
+  if (method?.service !== undefined && method.method !== undefined) return { path: { type: 'Exact', value: `/${method.service}/${method.method}` } };
+  if (method?.service !== undefined) return { path: { type: 'PathPrefix', value: `/${method.service}` } };
+  if (method?.method !== undefined) return { path: { type: 'RegularExpression', value: `/[^/]+/${method.method.replace(/[^A-Za-z0-9_]/g, '\\$&')}` } };
+  return {};
+}
+
+type Filter = Rule['filters'][number];
+
+function normalFilters(filters: readonly Filter[]): Partial<RouteRule> {
+  let result: Partial<RouteRule> = {};
+  for (const one of filters) result = { ...result, ...normalFilter(one) };
+  return result;
+}
+
+function normalFilter(one: Filter): Partial<RouteRule> {
+  switch (one.type) {
+    case 'RequestHeaderModifier':
+      return { requestHeaders: changes(one.requestHeaderModifier) };
+    case 'ResponseHeaderModifier':
+      return { responseHeaders: changes(one.responseHeaderModifier) };
+    case 'RequestRedirect': {
+      const { scheme, hostname: host, port, path: to, statusCode } = one.requestRedirect;
+      return {
+        redirect: {
+          ...(scheme !== undefined && { scheme }),
+          ...(host !== undefined && { hostname: host }),
+          ...(port !== undefined && { port }),
+          ...(to !== undefined && { path: to.replaceFullPath }),
+          ...(statusCode !== undefined && { status: statusCode }),
+        },
+      };
+    }
+    case 'URLRewrite': {
+      const { hostname: host, path: to } = one.urlRewrite;
+      return {
+        rewrite: {
+          ...(host !== undefined && { hostname: host }),
+          ...(to?.type === 'ReplaceFullPath' && { path: to.replaceFullPath }),
+          ...(to?.type === 'ReplacePrefixMatch' && { prefix: to.replacePrefixMatch }),
+        },
+      };
+    }
+  }
+}
+
+function changes(from: z.infer<typeof headerChanges>): HeaderChanges {
+  const pairs = (list: readonly { name: string; value: string }[]) => list.map(({ name, value }) => [name, value] as const);
+  return { set: pairs(from.set), add: pairs(from.add), remove: from.remove };
+}

@@ -1,0 +1,270 @@
+import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import type * as z from 'zod';
+import { accessPolicySchema } from './access-policy.ts';
+import { aggregateSchema } from './aggregate.ts';
+import { parseAnnotations, parseFields } from './annotations/parse.ts';
+import { DEFAULT_SETTINGS } from './default-settings.ts';
+import { gatewaySchema } from './gateway.ts';
+import { grpcRouteSchema, httpRouteSchema, normalRoute } from './http-route.ts';
+import { type Mesh, meshFileSchema } from './mesh.ts';
+import { nearest } from './nearest.ts';
+import { type Problem, showValue } from './problem.ts';
+import type { Route } from './route.ts';
+import { fieldPath, type Locate, schemaProblems } from './schema-problems.ts';
+import { type Service, serviceKey } from './service.ts';
+import { type TrafficPolicy, type TrafficSettings, trafficPolicySchema } from './traffic-policy.ts';
+
+const MAX_BYTES = 16 * 1024 * 1024;
+const MAX_ALIASES = 100;
+
+export interface ParsedMesh {
+  /** Missing when the file is too wrong to run on. */
+  readonly mesh?: Mesh;
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * Reads a mesh.yaml (DESIGN section 7). Every problem is told, with its place. A wrong annotation value
+ * is an error, but contained: the mesh is returned with the default in its place.
+ */
+export function parseMesh(text: string, file: string): ParsedMesh {
+  if (text.length > MAX_BYTES) return { problems: [wholeFile(file, `has more than ${MAX_BYTES} bytes`)] };
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
+  if (document.errors.length > 0) {
+    const problems = document.errors.slice(0, 20).map((error): Problem => {
+      const { line, col } = lines.linePos(error.pos[0]);
+      return { severity: 'error', file, line, column: col, field: '', value: '', message: `this is not YAML: ${error.message}`, meant: '' };
+    });
+    return { problems };
+  }
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: MAX_ALIASES }) ?? {};
+  } catch (error) {
+    return { problems: [wholeFile(file, `cannot be read: ${error instanceof Error ? error.message : String(error)}`)] };
+  }
+  return new MeshReader(file, locator(document, lines)).read(value);
+}
+
+function wholeFile(file: string, message: string): Problem {
+  return { severity: 'error', file, field: '', value: '', message, meant: '' };
+}
+
+/** Finds the place of a path; a path that does not exist has the place of its nearest parent. */
+function locator(document: Document, lines: LineCounter): Locate {
+  return (path) => {
+    for (let depth = path.length; depth >= 0; depth--) {
+      const keys = path.slice(0, depth);
+      const node = depth === 0 ? document.contents : document.getIn(keys, true);
+      const parent = depth < 2 ? document.contents : document.getIn(keys.slice(0, -1), true);
+      const key = isMap(parent) ? parent.items.find((pair) => isScalar(pair.key) && pair.key.value === keys.at(-1))?.key : undefined;
+      const found = isNode(node) && node.range ? node : isNode(key) ? key : undefined;
+      if (found?.range) {
+        const { line, col } = lines.linePos(found.range[0]);
+        return { line, column: col };
+      }
+    }
+    return undefined;
+  };
+}
+
+type Entry = { readonly kind: string } & Record<string, unknown>;
+
+/** One reading of one file: what it collects belongs together. */
+class MeshReader {
+  private readonly file: string;
+  private readonly locate: Locate;
+  private readonly problems: Problem[] = [];
+  /** Errors that leave nothing to run on. */
+  private fatal = false;
+
+  constructor(file: string, locate: Locate) {
+    this.file = file;
+    this.locate = locate;
+  }
+
+  read(value: unknown): ParsedMesh {
+    const outer = meshFileSchema.safeParse(value);
+    if (!outer.success) {
+      this.problems.push(...schemaProblems(meshFileSchema, outer.error, value, [], { file: this.file, locate: this.locate }));
+      return { problems: this.problems };
+    }
+    const { trustDomain, quotas } = outer.data;
+    const routes = this.routes(outer.data.routes);
+    const policies = this.policies(outer.data.policies);
+    const gateways = outer.data.gateway.flatMap((entry, index) => this.document(gatewaySchema, entry, ['gateway', index]) ?? []);
+    const services = outer.data.services.map((service, index) => this.service(service, index, policies.traffic));
+    const mesh: Mesh = { trustDomain, services, routes, access: policies.access, aggregates: policies.aggregates, gateways, quotas };
+    this.checkNames(mesh);
+    this.checkRoutes(mesh, outer.data.routes as Entry[]);
+    this.checkTargets(mesh, policies, outer.data.policies as Entry[]);
+    return this.fatal ? { problems: this.problems } : { mesh, problems: this.problems };
+  }
+
+  private add(problem: Omit<Problem, 'file' | 'field' | 'line' | 'column'>, path: readonly PropertyKey[], fatal = false): void {
+    this.problems.push({ ...problem, file: this.file, field: fieldPath(path), ...this.locate(path) });
+    if (fatal) this.fatal = true;
+  }
+
+  private document<S extends z.ZodType>(schema: S, entry: unknown, path: readonly PropertyKey[]): z.infer<S> | undefined {
+    const read = schema.safeParse(entry);
+    if (read.success) return read.data;
+    this.fatal = true;
+    this.problems.push(...schemaProblems(schema, read.error, entry, path, { file: this.file, locate: this.locate }));
+    return undefined;
+  }
+
+  private unknownKind(kind: string, known: readonly string[], path: readonly PropertyKey[]): undefined {
+    const guess = nearest(kind, known);
+    const meant = guess === undefined ? `write ${known.join(', ')}` : `perhaps ${guess} was meant`;
+    this.add({ severity: 'error', value: showValue(kind), message: 'is not a kind that belongs here', meant }, [...path, 'kind'], true);
+    return undefined;
+  }
+
+  private routes(entries: readonly { kind: string }[]): Route[] {
+    return entries.flatMap((entry, index) => {
+      const path = ['routes', index];
+      if (entry.kind === 'HTTPRoute') {
+        const read = this.document(httpRouteSchema, entry, path);
+        return read === undefined ? [] : [normalRoute(read)];
+      }
+      if (entry.kind === 'GRPCRoute') {
+        const read = this.document(grpcRouteSchema, entry, path);
+        if (read === undefined) return [];
+        this.add({ severity: 'warning', value: '', message: 'gRPC is not carried by this version yet: the route matches HTTP/1.1 requests only', meant: '' }, path);
+        return [normalRoute(read)];
+      }
+      return this.unknownKind(entry.kind, ['HTTPRoute', 'GRPCRoute'], path) ?? [];
+    });
+  }
+
+  private policies(entries: readonly { kind: string }[]): Policies {
+    const policies: Policies = { traffic: [], access: [], aggregates: [] };
+    for (const [index, entry] of entries.entries()) {
+      const path = ['policies', index];
+      if (entry.kind === 'TrafficPolicy') {
+        const read = this.document(trafficPolicySchema, entry, path);
+        if (read !== undefined) policies.traffic.push({ policy: read, path });
+      } else if (entry.kind === 'AccessPolicy') {
+        const read = this.document(accessPolicySchema, entry, path);
+        if (read === undefined) continue;
+        policies.access.push(read);
+        const message = 'AccessPolicy is not enforced by this version: requests that it would judge are refused';
+        this.add({ severity: 'warning', value: '', message, meant: 'use the annotation tulle.dev/allow' }, path);
+      } else if (entry.kind === 'Aggregate') {
+        const read = this.document(aggregateSchema, entry, path);
+        if (read === undefined) continue;
+        policies.aggregates.push(read);
+        this.add({ severity: 'warning', value: '', message: 'Aggregate is understood, but not served by this version', meant: '' }, path);
+      } else {
+        this.unknownKind(entry.kind, ['TrafficPolicy', 'AccessPolicy', 'Aggregate'], path);
+      }
+    }
+    return policies;
+  }
+
+  /** Settings: defaults, then policies about the service, then its annotations. */
+  private service(service: Service, index: number, traffic: readonly TrafficPolicyAt[]): Mesh['services'][number] {
+    const key = serviceKey(service);
+    const path = ['services', index];
+    let settings: TrafficSettings = DEFAULT_SETTINGS;
+    for (const { policy, path: at } of traffic) {
+      if (targetOf(policy) !== `Service ${key}`) continue;
+      const { targetRef: _target, ...fields } = policy.spec;
+      const read = parseFields(fields, settings, (field) => field);
+      settings = read.settings;
+      for (const problem of read.problems) this.add(problem, [...at, 'spec', problem.field]);
+    }
+    const read = parseAnnotations(service.annotations, settings);
+    for (const problem of read.problems) {
+      const name = problem.field.slice('annotations.'.length);
+      this.add({ ...problem, object: `Service ${key}` }, [...path, 'annotations', name]);
+    }
+    return { service: withIdentity(service, read.settings), settings: read.settings };
+  }
+
+  private checkNames(mesh: Mesh): void {
+    const seen = new Map<string, number>();
+    for (const [index, { service }] of mesh.services.entries()) {
+      const key = serviceKey(service);
+      const first = seen.get(key);
+      if (first === undefined) seen.set(key, index);
+      else {
+        const message = `stands for a second service ${key}; the first is services[${first}]`;
+        this.add({ severity: 'error', value: showValue(service.name), message, meant: 'give each service of a namespace its own name' }, ['services', index, 'name'], true);
+      }
+    }
+  }
+
+  private checkRoutes(mesh: Mesh, entries: readonly Entry[]): void {
+    const services = new Set(mesh.services.map(({ service }) => serviceKey(service)));
+    const gateways = new Set(mesh.gateways.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`));
+    for (const route of mesh.routes) {
+      const index = entries.findIndex((entry) => routeName(entry) === route.name);
+      const path = ['routes', index, 'spec'];
+      for (const [at, parent] of route.parents.entries()) {
+        const known = parent.kind === 'Service' ? services : gateways;
+        if (!known.has(parent.key)) this.unknownName(`${parent.kind} ${parent.key}`, parent.key, [...known], [...path, 'parentRefs', at, 'name']);
+      }
+      for (const [ruleIndex, rule] of route.rules.entries()) {
+        for (const [at, { service }] of rule.backends.entries()) {
+          if (!services.has(service)) this.unknownName(`Service ${service}`, service, [...services], [...path, 'rules', ruleIndex, 'backendRefs', at, 'name']);
+        }
+        const total = rule.backends.reduce((sum, { weight }) => sum + weight, 0);
+        if (total === 0 && rule.redirect === undefined) {
+          const message = 'has no backend with a weight above 0: its requests are answered 503';
+          this.add({ severity: 'warning', value: '', message, meant: 'name a backend' }, [...path, 'rules', ruleIndex]);
+        }
+      }
+    }
+  }
+
+  private unknownName(what: string, key: string, known: readonly string[], path: readonly PropertyKey[]): void {
+    const guess = nearest(key, known);
+    const meant = guess === undefined ? `there are ${known.slice(0, 10).join(', ') || 'none'}` : `perhaps ${guess} was meant`;
+    this.add({ severity: 'error', value: '', message: `${what} does not exist in this file`, meant }, path, true);
+  }
+
+  private checkTargets(mesh: Mesh, policies: Policies, entries: readonly Entry[]): void {
+    const known = [
+      ...mesh.services.map(({ service }) => `Service ${serviceKey(service)}`),
+      ...mesh.gateways.map(({ metadata }) => `Gateway ${metadata.namespace}/${metadata.name}`),
+      ...mesh.routes.map((route) => `${route.kind} ${route.name}`),
+    ];
+    for (const policy of [...policies.traffic.map((at) => at.policy), ...policies.access]) {
+      const target = targetOf(policy);
+      const index = entries.findIndex((entry) => entry.kind === policy.kind && routeName(entry) === `${policy.metadata.namespace}/${policy.metadata.name}`);
+      const path = ['policies', index, 'spec', 'targetRef', 'name'];
+      if (!known.includes(target)) this.unknownName(target, target, known, path);
+      else if (!target.startsWith('Service ')) {
+        this.add({ severity: 'error', value: '', message: `a ${policy.kind} about a ${target.split(' ', 1)[0]} is not enforced by this version`, meant: 'target a Service' }, path, true);
+      }
+    }
+  }
+}
+
+type TrafficPolicyAt = { policy: TrafficPolicy; path: readonly PropertyKey[] };
+
+interface Policies {
+  readonly traffic: TrafficPolicyAt[];
+  readonly access: z.infer<typeof accessPolicySchema>[];
+  readonly aggregates: z.infer<typeof aggregateSchema>[];
+}
+
+function targetOf(policy: { metadata: { namespace: string }; spec: { targetRef: { kind: string; name: string; namespace?: string | undefined } } }): string {
+  const { targetRef } = policy.spec;
+  return `${targetRef.kind} ${targetRef.namespace ?? policy.metadata.namespace}/${targetRef.name}`;
+}
+
+function routeName(entry: Entry): string {
+  const metadata = entry['metadata'] as { name?: string; namespace?: string } | undefined;
+  return `${metadata?.namespace ?? 'default'}/${metadata?.name}`;
+}
+
+/** Endpoints of a service with a service account, or with strict mTLS, prove the service's identity. */
+function withIdentity(service: Service, settings: TrafficSettings): Service {
+  if (service.serviceAccount === undefined && settings.mtls !== 'strict') return service;
+  const identity = `${service.namespace}/${service.serviceAccount ?? service.name}`;
+  return { ...service, endpoints: service.endpoints.map((endpoint) => ({ ...endpoint, identity: endpoint.identity ?? identity })) };
+}

@@ -1,0 +1,53 @@
+import type { ServiceKey } from './service.ts';
+
+/** A route in the form in which it is distributed, whatever document it came from. */
+export interface Route {
+  /** `namespace/name`. */
+  readonly name: string;
+  /** `HTTPRoute` or `GRPCRoute`. */
+  readonly kind: string;
+  readonly parents: readonly RouteParent[];
+  /** Empty: every host. `*.example.com` matches all below. */
+  readonly hostnames: readonly string[];
+  readonly rules: readonly RouteRule[];
+}
+
+export interface RouteParent {
+  readonly kind: 'Service' | 'Gateway';
+  /** `namespace/name`. */
+  readonly key: string;
+  readonly port?: number;
+}
+
+export interface RouteRule {
+  /** One of them is enough; none: every request. */
+  readonly matches: readonly RouteMatch[];
+  readonly backends: readonly { readonly service: ServiceKey; readonly weight: number }[];
+  readonly requestHeaders?: HeaderChanges;
+  readonly responseHeaders?: HeaderChanges;
+  readonly redirect?: { readonly scheme?: string; readonly hostname?: string; readonly port?: number; readonly path?: string; readonly status?: number };
+  readonly rewrite?: { readonly hostname?: string; readonly path?: string; readonly prefix?: string };
+  readonly timeoutMs?: number;
+  readonly tryTimeoutMs?: number;
+}
+
+export interface HeaderChanges {
+  readonly set?: readonly (readonly [name: string, value: string])[];
+  readonly add?: readonly (readonly [name: string, value: string])[];
+  readonly remove?: readonly string[];
+}
+
+/** All parts that are given must match. */
+export interface RouteMatch {
+  readonly path?: { readonly type: 'Exact' | 'PathPrefix' | 'RegularExpression'; readonly value: string };
+  readonly headers: readonly ValueMatch[];
+  readonly query: readonly ValueMatch[];
+  readonly method?: string;
+}
+
+export interface ValueMatch {
+  /** Lower case for headers. */
+  readonly name: string;
+  readonly type: 'Exact' | 'RegularExpression';
+  readonly value: string;
+}

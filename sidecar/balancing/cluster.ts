@@ -1,0 +1,96 @@
+import type { Endpoint as EndpointDescription } from '../../protocol/endpoint.ts';
+import type { TrafficSettings } from '../../protocol/traffic-policy.ts';
+import type { Limits } from '../http1/limits.ts';
+import type { TimerWheel } from '../http1/timer-wheel.ts';
+import type { Connector } from '../upstream/connector.ts';
+import { Endpoint, type PoolLimits, type PoolUse } from '../upstream/endpoint.ts';
+import { type Balancer, createBalancer } from './balancer.ts';
+
+const CONNECT_MS = 2_000;
+const IDLE_MS = 60_000;
+
+/** Makes connectors: plain, or mTLS where the endpoint has an identity to prove. */
+export type ConnectorFactory = (endpoint: EndpointDescription) => Connector;
+
+export interface ClusterParts {
+  readonly connectorFor: ConnectorFactory;
+  readonly engineLimits: Limits;
+  readonly wheel: TimerWheel;
+}
+
+/** The endpoints of one service with its balancer, and the limits they share. */
+export class Cluster {
+  readonly service: string;
+  readonly use: PoolUse = { connections: 0, pending: 0, requests: 0 };
+  endpoints: Endpoint[] = [];
+  balancer: Balancer;
+  limits: PoolLimits;
+  private strategy: string;
+  private readonly parts: ClusterParts;
+  private known = new Map<string, { endpoint: Endpoint; description: EndpointDescription }>();
+
+  constructor(service: string, settings: TrafficSettings, parts: ClusterParts) {
+    this.service = service;
+    this.parts = parts;
+    this.strategy = settings.balance.strategy;
+    this.balancer = createBalancer(settings.balance.strategy);
+    this.limits = poolLimits(settings);
+  }
+
+  /** Takes over a new state: endpoints that stay keep their connections and their history. */
+  update(descriptions: readonly EndpointDescription[], settings: TrafficSettings): void {
+    this.limits = poolLimits(settings);
+    if (settings.balance.strategy !== this.strategy) {
+      this.strategy = settings.balance.strategy;
+      this.balancer = createBalancer(settings.balance.strategy);
+    }
+    const before = this.known;
+    this.known = new Map();
+    for (const description of descriptions) {
+      if (!description.ready || description.weight === 0) continue;
+      const kept = before.get(description.address);
+      const same = kept !== undefined && kept.description.identity === description.identity;
+      const endpoint = same ? kept.endpoint : this.make(description);
+      endpoint.weight = description.weight;
+      endpoint.setLimits(this.limits);
+      this.known.set(description.address, { endpoint, description });
+    }
+    for (const [address, { endpoint }] of before) {
+      if (this.known.get(address)?.endpoint !== endpoint) endpoint.retire();
+    }
+    this.endpoints = [...this.known.values()].map(({ endpoint }) => endpoint);
+  }
+
+  /** New connections use new credentials; requests in flight finish on the old ones. */
+  renewConnectors(): void {
+    for (const { endpoint, description } of this.known.values()) {
+      if (endpoint.mtls) endpoint.setConnector(this.parts.connectorFor(description));
+    }
+  }
+
+  /** Chooses an endpoint, another than `avoid` where there is one. */
+  pick(avoid: Endpoint | undefined): Endpoint | undefined {
+    const only = this.endpoints.length === 1 ? this.endpoints[0] : undefined;
+    return only ?? this.balancer.pick(this.endpoints, avoid);
+  }
+
+  close(): void {
+    for (const { endpoint } of this.known.values()) endpoint.retire();
+    this.known.clear();
+    this.endpoints = [];
+  }
+
+  private make(description: EndpointDescription): Endpoint {
+    return new Endpoint(description, {
+      connector: this.parts.connectorFor(description),
+      use: this.use,
+      limits: this.limits,
+      engineLimits: this.parts.engineLimits,
+      wheel: this.parts.wheel,
+    });
+  }
+}
+
+function poolLimits(settings: TrafficSettings): PoolLimits {
+  return { ...settings.limits, connectMs: CONNECT_MS, idleMs: IDLE_MS };
+}

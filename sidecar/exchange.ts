@@ -1,0 +1,107 @@
+import type { Head } from './http1/head.ts';
+import type { Attempt, PolicyNote } from './telemetry/explanation.ts';
+
+export type ListenerKind = 'inbound' | 'outbound' | 'gateway';
+
+/** Text for a response that Tulle makes itself. */
+export interface LocalAnswer {
+  readonly status: number;
+  /** A `tulle-reason` code. */
+  readonly code: string;
+  readonly detail: string;
+  /** Whole header lines, each with its CRLF. */
+  readonly fields?: string;
+}
+
+/**
+ * One request on its way, and all that is known about it: what filters look at and change, and what is
+ * told of it afterwards. Reused from request to request of a connection.
+ */
+export class Exchange {
+  readonly listener: ListenerKind;
+  /** Identity of the caller, `namespace/serviceaccount`, or '' when it did not prove one. */
+  peer = '';
+  /** IP and port of the caller's socket. */
+  peerAddress = '';
+  mtls = false;
+
+  id = '';
+  head: Head;
+  method = '';
+  /** Request target as it is forwarded. */
+  target = '';
+  /** Without query. */
+  path = '';
+  query = '';
+  /** Lower case, without port. */
+  host = '';
+  startMs = 0;
+
+  route = '';
+  routeWhy = '';
+  service = '';
+  /** Header lines to add to the request, each with its CRLF. */
+  requestFields = '';
+  responseFields = '';
+  readonly attempts: Attempt[] = [];
+  readonly policies: PolicyNote[] = [];
+
+  status = 0;
+  reason = '';
+  detail = '';
+  requestBytes = 0;
+  responseBytes = 0;
+
+  constructor(listener: ListenerKind, head: Head) {
+    this.listener = listener;
+    this.head = head;
+  }
+
+  /** Makes it a new exchange for the request of `head`. */
+  begin(head: Head, startMs: number): void {
+    this.head = head;
+    this.startMs = startMs;
+    this.method = head.method;
+    this.target = head.target;
+    const mark = head.target.indexOf('?');
+    this.path = mark < 0 ? head.target : head.target.slice(0, mark);
+    this.query = mark < 0 ? '' : head.target.slice(mark + 1);
+    this.host = head.hostIndex < 0 ? '' : hostName(head.value(head.hostIndex));
+    this.id = '';
+    this.route = '';
+    this.routeWhy = '';
+    this.service = '';
+    this.requestFields = '';
+    this.responseFields = '';
+    this.attempts.length = 0;
+    this.policies.length = 0;
+    this.status = 0;
+    this.reason = '';
+    this.detail = '';
+    this.requestBytes = 0;
+    this.responseBytes = 0;
+  }
+
+  /** First value of a request header; `name` in lower case. */
+  header(name: string): string | undefined {
+    return this.head.get(name);
+  }
+
+  /** Tells what a policy decided, for the explanation. */
+  note(policy: string, decision: string, detail: string): void {
+    this.policies.push({ policy, decision, detail });
+  }
+}
+
+let lastHost = '';
+let lastName = '';
+
+/** Lower case, port and trailing dot cut off. The last answer is kept: hosts repeat. */
+function hostName(value: string): string {
+  if (value === lastHost) return lastName;
+  const end = value.startsWith('[') ? value.indexOf(']') + 1 : value.indexOf(':');
+  const name = (end > 0 ? value.slice(0, end) : value).toLowerCase();
+  lastHost = value;
+  lastName = name.endsWith('.') ? name.slice(0, -1) : name;
+  return lastName;
+}

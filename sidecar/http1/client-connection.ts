@@ -1,0 +1,268 @@
+import { ChunkedReader, MALFORMED, NEED_MORE } from './chunked.ts';
+import { asUpstreamProblem, type FramingProblem, PROBLEMS } from './framing-problem.ts';
+import { CHUNKED, type Head, LENGTH, NO_BODY, UNTIL_CLOSE } from './head.ts';
+import { FAILED, HeadParser, INCOMPLETE } from './head-parser.ts';
+import type { Limits } from './limits.ts';
+import { joined } from './server-connection.ts';
+import type { Transport, TransportReader } from './transport.ts';
+
+/** What a client connection tells of the response to its one current request. */
+export interface ResponseHandler {
+  /** 100, 102, 103: more heads follow. */
+  onInformational(head: Head): void;
+  /** The final head. `decoded` of the connection tells how data will come. */
+  onResponse(head: Head): void;
+  onResponseData(bytes: Buffer, start: number, end: number): void;
+  onResponseEnd(): void;
+  /** All that came in this read was handed over. */
+  onResponseFlush(): void;
+  /** The exchange failed; the connection is destroyed. Called at most once, never after onResponseEnd. */
+  onResponseFailed(problem: FramingProblem | undefined, error: Error | undefined): void;
+  /** The upstream takes more bytes again. */
+  onRequestWritable(): void;
+  /** In a tunnel: the upstream sent its FIN. */
+  onUpstreamTunnelEnd(): void;
+}
+
+/** Told when the connection can serve again, or never will. */
+export interface ConnectionOwner {
+  onReusable(connection: ClientConnection): void;
+  onGone(connection: ClientConnection, error: Error | undefined): void;
+}
+
+/** A rest of a response that is worth reading to keep its connection. */
+const DISCARD_BYTES = 64 * 1024;
+
+const IDLE = 0;
+const HEAD = 1;
+const BODY = 2;
+const TUNNEL = 3;
+const GONE = 4;
+
+/** One upstream HTTP/1.1 connection. Anything doubtful about a response's framing destroys it. */
+export class ClientConnection implements TransportReader {
+  transport: Transport;
+  /** Requests sent on it, the current one included. */
+  requests = 0;
+  /** When it became idle, in ms of performance.now(). */
+  idleSince = 0;
+  /** The server's own idle limit by its Keep-Alive header, in ms, or -1. */
+  keepAliveMs = -1;
+  /** A byte of the current response was seen. */
+  answered = false;
+  private readonly owner: ConnectionOwner;
+  private readonly parser: HeadParser;
+  private readonly limits: Limits;
+  private state = IDLE;
+  private handler: ResponseHandler | undefined = undefined;
+  private answersHead = false;
+  private upgrading = false;
+  private requestDone = true;
+  private reusable = true;
+  private remaining = 0;
+  private framing = NO_BODY;
+  private chunked: ChunkedReader | undefined = undefined;
+  private pendingHead = '';
+  private decode = false;
+  private readonly passData = (bytes: Buffer, start: number, end: number): void => {
+    this.handler?.onResponseData(bytes, start, end);
+  };
+
+  constructor(owner: ConnectionOwner, limits: Limits) {
+    this.owner = owner;
+    this.limits = limits;
+    this.parser = new HeadParser('response', limits);
+    this.transport = undefined as unknown as Transport; // the maker sets it before any use
+  }
+
+  /**
+   * Starts a request; `text` is its whole head. The head is sent with the first bytes of the body, or by `flush`.
+   * `decode`: hand on the data of a chunked response without its chunk headers.
+   */
+  send(text: string, handler: ResponseHandler, method: string, upgrading: boolean, decode: boolean): void {
+    this.state = HEAD;
+    this.handler = handler;
+    this.answersHead = method === 'HEAD';
+    this.upgrading = upgrading;
+    this.decode = decode;
+    this.requestDone = false;
+    this.answered = false;
+    this.reusable = true;
+    this.requests++;
+    this.pendingHead = text;
+  }
+
+  /** False: wait for `onRequestWritable`. */
+  requestData(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
+    const head = this.pendingHead;
+    if (head === '') return this.transport.forward(source, bytes, start, end);
+    this.pendingHead = '';
+    return this.transport.write(joined(head, bytes, start, end));
+  }
+
+  requestEnd(): void {
+    this.flush();
+    this.requestDone = true;
+  }
+
+  flush(): void {
+    const head = this.pendingHead;
+    if (head === '') return;
+    this.pendingHead = '';
+    this.transport.write(head);
+  }
+
+  /** The exchange is over before its time: nothing of this connection can be used again. */
+  abandon(): void {
+    this.handler = undefined;
+    this.state = GONE;
+    this.transport.destroy();
+  }
+
+  onBytes(bytes: Buffer, start: number, end: number): void {
+    if (this.state === IDLE) {
+      // A response that nobody asked for: whoever reused this connection would get it.
+      this.abandon();
+      return;
+    }
+    this.answered = true;
+    let position = start;
+    while (position < end && this.state !== GONE) {
+      if (this.state === HEAD) position = this.readHead(bytes, position, end);
+      else if (this.state === BODY) position = this.readBody(bytes, position, end);
+      else if (this.state === TUNNEL) {
+        this.handler?.onResponseData(bytes, position, end);
+        position = end;
+      } else return;
+      if (position < 0) break;
+    }
+    this.handler?.onResponseFlush();
+  }
+
+  private readHead(bytes: Buffer, start: number, end: number): number {
+    const stop = this.parser.parse(bytes, start, end, this.answersHead);
+    if (stop === INCOMPLETE) return -1;
+    if (stop === FAILED) {
+      this.failed(asUpstreamProblem(this.parser.problem ?? PROBLEMS.statusLine), undefined);
+      return -1;
+    }
+    const { head } = this.parser;
+    if (head.status === 101) return this.switchProtocol(head, stop);
+    if (head.status < 200) {
+      this.handler?.onInformational(head);
+      return stop;
+    }
+    this.begin(head, stop < end);
+    return stop;
+  }
+
+  private switchProtocol(head: Head, stop: number): number {
+    if (!this.upgrading) {
+      this.failed(PROBLEMS.upgrade, undefined);
+      return -1;
+    }
+    this.reusable = false;
+    this.state = TUNNEL;
+    this.transport.stream(true);
+    this.handler?.onResponse(head);
+    return stop;
+  }
+
+  private begin(head: Head, more: boolean): void {
+    if (head.close || (head.minor === 0 && !head.keepAlive)) this.reusable = false;
+    if (head.keepAliveMs >= 0) this.keepAliveMs = head.keepAliveMs;
+    this.framing = head.framing;
+    if (head.framing === CHUNKED) {
+      this.chunked ??= new ChunkedReader(this.limits);
+      this.chunked.reset(!this.decode);
+    } else if (head.framing === LENGTH) {
+      this.remaining = head.length;
+    } else if (head.framing === UNTIL_CLOSE) {
+      this.reusable = false;
+    }
+    const empty = head.framing === NO_BODY || (head.framing === LENGTH && head.length === 0);
+    this.state = BODY;
+    this.handler?.onResponse(head);
+    // onResponse may have given this connection up.
+    if (empty && this.state === BODY) this.complete(more);
+    else if (this.state === BODY) this.transport.stream(true);
+  }
+
+  private readBody(bytes: Buffer, start: number, end: number): number {
+    if (this.framing === CHUNKED) return this.readChunked(bytes, start, end);
+    if (this.framing === UNTIL_CLOSE) {
+      this.handler?.onResponseData(bytes, start, end);
+      return end;
+    }
+    const stop = Math.min(end, start + this.remaining);
+    this.remaining -= stop - start;
+    this.handler?.onResponseData(bytes, start, stop);
+    if (this.remaining === 0 && this.state === BODY) this.complete(stop < end);
+    return stop;
+  }
+
+  private readChunked(bytes: Buffer, start: number, end: number): number {
+    const chunked = this.chunked as ChunkedReader; // begin() made it for this body
+    const stop = chunked.feed(bytes, start, end, this.passData);
+    if (this.state !== BODY) return -1;
+    if (stop === NEED_MORE) return end;
+    if (stop === MALFORMED) {
+      this.failed(asUpstreamProblem(chunked.problem ?? PROBLEMS.chunk), undefined);
+      return -1;
+    }
+    this.complete(stop < end);
+    return stop;
+  }
+
+  /** `more`: bytes follow the response, so its framing is in doubt (RFC 9112 section 6.3). */
+  private complete(more: boolean): void {
+    this.state = IDLE;
+    this.transport.stream(false);
+    const handler = this.handler;
+    this.handler = undefined;
+    // A request that is still being sent leaves this connection's other half in doubt.
+    const reusable = this.reusable && this.requestDone && !more && !this.transport.ended;
+    // A flow that was stopped for a slow client must not leave a stopped connection in the pool.
+    this.transport.resume();
+    if (reusable) this.owner.onReusable(this);
+    else this.abandon();
+    handler?.onResponseEnd();
+  }
+
+  /** Reads the rest of a small response for nobody, so that the connection can be used again. */
+  discard(): void {
+    const small = this.framing === NO_BODY || (this.framing === LENGTH && this.remaining <= DISCARD_BYTES);
+    if (!small) this.abandon();
+    this.handler = undefined;
+  }
+
+  private failed(problem: FramingProblem | undefined, error: Error | undefined): void {
+    const handler = this.handler;
+    this.abandon();
+    handler?.onResponseFailed(problem, error);
+  }
+
+  onEnd(): void {
+    if (this.state === TUNNEL) {
+      this.handler?.onUpstreamTunnelEnd();
+    } else if (this.state === BODY && this.framing === UNTIL_CLOSE) {
+      this.complete(false);
+    } else if (this.state === IDLE) {
+      this.abandon();
+    } else {
+      this.failed(undefined, undefined);
+    }
+  }
+
+  onDrain(): void {
+    this.handler?.onRequestWritable();
+  }
+
+  onClosed(error: Error | undefined): void {
+    const handler = this.handler;
+    this.handler = undefined;
+    this.state = GONE;
+    this.owner.onGone(this, error);
+    handler?.onResponseFailed(undefined, error);
+  }
+}

@@ -1,0 +1,107 @@
+/** How a body's end is found (RFC 9112 section 6.3). */
+export const NO_BODY = 0;
+export const LENGTH = 1;
+export const CHUNKED = 2;
+export const UNTIL_CLOSE = 3;
+
+/** What a forwarder does with a header line. */
+export const KEEP = 0;
+export const HOP_BY_HOP = 1;
+export const REMOVED = 2;
+
+/** Offsets a header: name start, name end, value start, value end. */
+const STRIDE = 4;
+
+/**
+ * The head of one message: its text once as a latin1 string and offsets into it, so that a header is
+ * a slice made only when somebody asks. Reused from message to message.
+ */
+export class Head {
+  text = '';
+  count = 0;
+  readonly offsets: Int32Array;
+  /** KEEP, HOP_BY_HOP or REMOVED for each header. */
+  readonly fate: Uint8Array;
+  /** Where the first header line starts, and where the blank line starts. */
+  fieldsStart = 0;
+  fieldsEnd = 0;
+
+  method = '';
+  target = '';
+  status = 0;
+  /** 1 for HTTP/1.1, 0 for HTTP/1.0. */
+  minor = 1;
+
+  framing = NO_BODY;
+  /** Bytes of the body when `framing` is LENGTH. */
+  length = 0;
+  close = false;
+  keepAlive = false;
+  connectionUpgrade = false;
+  expectsContinue = false;
+  hostIndex = -1;
+  upgradeIndex = -1;
+  requestIdIndex = -1;
+  /** A header line that is not KEEP exists. */
+  dropsSome = false;
+  /** Keep-Alive: timeout=N in ms, or -1. */
+  keepAliveMs = -1;
+  /** Lower-case names that Connection named, besides its own options. */
+  nominated: string[] = [];
+
+  constructor(maxHeaders: number) {
+    this.offsets = new Int32Array(maxHeaders * STRIDE);
+    this.fate = new Uint8Array(maxHeaders);
+  }
+
+  name(index: number): string {
+    return this.text.slice(this.at(index, 0), this.at(index, 1));
+  }
+
+  value(index: number): string {
+    return this.text.slice(this.at(index, 2), this.at(index, 3));
+  }
+
+  /** Where header line `index` starts in `text`. */
+  lineStart(index: number): number {
+    return index < this.count ? this.at(index, 0) : this.fieldsEnd;
+  }
+
+  /** The first value of a header, or undefined. `name` is lower case. */
+  get(name: string): string | undefined {
+    const index = this.find(name, 0);
+    return index < 0 ? undefined : this.value(index);
+  }
+
+  /** Index of the first header `name` (lower case) at or after `from`, removed ones left out, or -1. */
+  find(name: string, from: number): number {
+    const length = name.length;
+    for (let index = from; index < this.count; index++) {
+      const start = this.at(index, 0);
+      if (this.at(index, 1) - start !== length || this.fate[index] === REMOVED) continue;
+      if (sameLetters(this.text, start, name)) return index;
+    }
+    return -1;
+  }
+
+  /** Takes every header `name` (lower case) out of what is forwarded. */
+  remove(name: string): void {
+    for (let index = this.find(name, 0); index >= 0; index = this.find(name, index + 1)) {
+      this.fate[index] = REMOVED;
+      this.dropsSome = true;
+    }
+  }
+
+  private at(index: number, part: number): number {
+    // The parser wrote these four for every index below count.
+    return this.offsets[index * STRIDE + part] as number;
+  }
+}
+
+/** Whether `text` from `start` reads as the lower-case `word`, case ignored; both are tokens. */
+function sameLetters(text: string, start: number, word: string): boolean {
+  for (let i = 0; i < word.length; i++) {
+    if ((text.charCodeAt(start + i) | 0x20) !== word.charCodeAt(i)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,393 @@
+import { ChunkedReader, MALFORMED, NEED_MORE } from './chunked.ts';
+import { type FramingProblem, PROBLEMS } from './framing-problem.ts';
+import { CHUNKED, type Head, LENGTH } from './head.ts';
+import { FAILED, HeadParser, INCOMPLETE } from './head-parser.ts';
+import type { Limits } from './limits.ts';
+import { type Timed, type TimerWheel, unarmed } from './timer-wheel.ts';
+import type { Transport, TransportReader } from './transport.ts';
+
+/** What a server connection tells of its current request. One handler serves all requests of a connection, one at a time. */
+export interface RequestHandler {
+  /** A whole head came. The body's bytes follow in the framing of the head (chunk headers included). */
+  onRequest(head: Head): void;
+  onRequestData(bytes: Buffer, start: number, end: number): void;
+  onRequestEnd(): void;
+  /** All that came in this read was handed over. */
+  onRequestFlush(): void;
+  /** A head was refused by the engine: answer it, the connection closes after it. */
+  onRefused(problem: FramingProblem): void;
+  /** The request cannot be finished: the client went away or its body is malformed. */
+  onRequestAborted(problem: FramingProblem): void;
+  /** The client takes more bytes again. */
+  onResponseWritable(): void;
+  /** In a tunnel: the client sent its FIN. */
+  onTunnelEnd(): void;
+  /** The connection is gone. */
+  onDisconnected(): void;
+}
+
+const HEAD = 0;
+const BODY = 1;
+/** The request is read whole; its response is still to be finished. */
+const RESPONDING = 2;
+const TUNNEL = 3;
+/** The last response is written: what still comes is thrown away until the client closes. */
+const LINGERING = 4;
+
+const LINGER_MS = 2_000;
+const LINGER_BYTES = 1024 * 1024;
+/** Up to here a body is joined to its head as one text. */
+const SMALL_BODY_BYTES = 2048;
+
+/** One downstream HTTP/1.1 connection: requests in, responses out, strictly in order. */
+export class ServerConnection implements TransportReader, Timed {
+  wheelSlot = -1;
+  wheelDeadline = 0;
+  wheelNext: Timed | undefined = undefined;
+  wheelPrevious: Timed | undefined = undefined;
+  handler: RequestHandler;
+  readonly parser: HeadParser;
+  transport: Transport;
+  requests = 0;
+  private readonly limits: Limits;
+  private readonly wheel: TimerWheel;
+  private state = HEAD;
+  private remaining = 0;
+  private chunked: ChunkedReader | undefined = undefined;
+  private responseDone = true;
+  private closeAfterResponse = false;
+  private draining = false;
+  private pendingHead = '';
+  private feeding = false;
+  private held: Buffer | undefined = undefined;
+  private blocked = false;
+  private lastActive = 0;
+  private headSince = 0;
+  private lingered = 0;
+  /** Made once, so that a chunked body needs no closure for each read. */
+  private readonly passData = (bytes: Buffer, start: number, end: number): void => {
+    this.handler.onRequestData(bytes, start, end);
+  };
+
+  constructor(handler: RequestHandler, limits: Limits, wheel: TimerWheel) {
+    this.handler = handler;
+    this.limits = limits;
+    this.wheel = wheel;
+    this.parser = new HeadParser('request', limits);
+    this.transport = undefined as unknown as Transport; // `open` sets it before any byte comes
+    Object.assign(this, unarmed());
+  }
+
+  /** Begins to serve `transport`, whose reader is this connection. */
+  open(transport: Transport): void {
+    this.transport = transport;
+    this.lastActive = performance.now();
+    this.wheel.arm(this, this.limits.idleMs);
+  }
+
+  get idle(): boolean {
+    return this.responseDone && this.state === HEAD;
+  }
+
+  /** Whether bytes of the client are being handed over right now. */
+  get reading(): boolean {
+    return this.feeding;
+  }
+
+  /** Whether more of the current request's body is to come. */
+  get readsBody(): boolean {
+    return this.state === BODY;
+  }
+
+  /** Whether the response must say that this connection ends after it. */
+  get willClose(): boolean {
+    return this.closeAfterResponse || this.draining;
+  }
+
+  /** No more requests after the current one; an idle connection is closed at once. */
+  drain(): void {
+    this.draining = true;
+    if (this.idle && !this.parser.begun) this.finish();
+  }
+
+  onBytes(bytes: Buffer, start: number, end: number): void {
+    this.feed(bytes, start, end);
+  }
+
+  private feed(bytes: Buffer, start: number, end: number): void {
+    let position = start;
+    this.feeding = true;
+    while (position < end) {
+      const before = position;
+      const state = this.state;
+      if (state === HEAD) {
+        if (this.transport.backedUp) {
+          this.hold(bytes, position, end);
+          break;
+        }
+        position = this.readHead(bytes, position, end);
+      } else if (state === BODY) {
+        position = this.readBody(bytes, position, end);
+      } else if (state === TUNNEL) {
+        this.handler.onRequestData(bytes, position, end);
+        position = end;
+      } else if (state === RESPONDING) {
+        this.hold(bytes, position, end);
+        break;
+      } else {
+        this.linger(end - position);
+        break;
+      }
+      if (position < before) break;
+    }
+    this.feeding = false;
+    if (this.state === BODY || this.state === TUNNEL || this.state === RESPONDING) this.handler.onRequestFlush();
+  }
+
+  /** Returns the offset after the head, or -1 when there is nothing more to read. */
+  private readHead(bytes: Buffer, start: number, end: number): number {
+    const stop = this.parser.parse(bytes, start, end);
+    if (stop === INCOMPLETE) {
+      if (this.headSince === 0) {
+        this.headSince = performance.now();
+        this.wheel.arm(this, this.limits.headMs);
+      }
+      return -1;
+    }
+    this.headSince = 0;
+    this.requests++;
+    this.responseDone = false;
+    if (stop === FAILED) {
+      this.refuse(this.parser.problem ?? PROBLEMS.requestLine);
+      return -1;
+    }
+    this.begin(this.parser.head);
+    return stop;
+  }
+
+  private begin(head: Head): void {
+    this.closeAfterResponse = head.close || (head.minor === 0 && !head.keepAlive);
+    if (head.framing === CHUNKED) {
+      this.chunked ??= new ChunkedReader(this.limits);
+      this.chunked.reset(true);
+      this.state = BODY;
+      this.transport.stream(true);
+    } else if (head.framing === LENGTH && head.length > 0) {
+      this.remaining = head.length;
+      this.state = BODY;
+      this.transport.stream(head.length > SMALL_BODY_BYTES);
+    } else {
+      this.state = RESPONDING;
+    }
+    const ended = this.state === RESPONDING;
+    this.handler.onRequest(head);
+    if (ended && this.state === RESPONDING && !this.responseDone) this.handler.onRequestEnd();
+  }
+
+  private readBody(bytes: Buffer, start: number, end: number): number {
+    if (this.parser.head.framing === CHUNKED) return this.readChunked(bytes, start, end);
+    const stop = Math.min(end, start + this.remaining);
+    this.remaining -= stop - start;
+    this.handler.onRequestData(bytes, start, stop);
+    if (this.remaining === 0 && this.state === BODY) this.requestRead();
+    return stop;
+  }
+
+  private readChunked(bytes: Buffer, start: number, end: number): number {
+    const chunked = this.chunked as ChunkedReader; // begin() made it for this body
+    const stop = chunked.feed(bytes, start, end, this.passData);
+    if (this.state !== BODY) return -1;
+    if (stop === NEED_MORE) return end;
+    if (stop === MALFORMED) {
+      this.closeAfterResponse = true;
+      this.state = LINGERING;
+      this.handler.onRequestAborted(chunked.problem ?? PROBLEMS.chunk);
+      return -1;
+    }
+    this.requestRead();
+    return stop;
+  }
+
+  private requestRead(): void {
+    this.transport.stream(false);
+    this.state = RESPONDING;
+    this.handler.onRequestEnd();
+    if (this.responseDone) this.next();
+  }
+
+  /** Bytes of a pipelined request wait until the response before it is out. */
+  private hold(bytes: Buffer, start: number, end: number): void {
+    const copy = Buffer.from(bytes.subarray(start, end));
+    this.held = this.held === undefined ? copy : Buffer.concat([this.held, copy]);
+    this.transport.pause();
+  }
+
+  private release(): void {
+    while (this.held !== undefined && !this.feeding && this.state !== RESPONDING && !this.transport.backedUp) {
+      const held = this.held;
+      this.held = undefined;
+      this.feed(held, 0, held.length);
+    }
+    if (this.held === undefined && !this.blocked) this.transport.resume();
+  }
+
+  /** Stops reading the request's body: the upstream does not take it fast enough. */
+  pauseRequest(): void {
+    this.blocked = true;
+    this.transport.pause();
+  }
+
+  resumeRequest(): void {
+    this.blocked = false;
+    if (this.held === undefined) this.transport.resume();
+  }
+
+  /** The bytes after the head are a tunnel's (status 101). */
+  tunnel(): void {
+    this.state = TUNNEL;
+    this.transport.stream(true);
+    this.flushHead();
+    this.release();
+  }
+
+  private refuse(problem: FramingProblem): void {
+    this.closeAfterResponse = true;
+    this.state = LINGERING;
+    this.handler.onRefused(problem);
+  }
+
+  /** Gives the response's head; it is sent with the first bytes of its body, at the latest by `flush`. */
+  responseHead(text: string): void {
+    this.pendingHead = text;
+  }
+
+  /** An interim head (1xx), or one that no body follows soon: sent now. */
+  writeNow(text: string): boolean {
+    return this.transport.write(text);
+  }
+
+  /** False: wait for `onResponseWritable`. */
+  responseData(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
+    const head = this.pendingHead;
+    if (head === '') return this.transport.forward(source, bytes, start, end);
+    this.pendingHead = '';
+    return this.transport.write(joined(head, bytes, start, end));
+  }
+
+  responseText(text: string): boolean {
+    const head = this.pendingHead;
+    this.pendingHead = '';
+    return this.transport.write(head + text);
+  }
+
+  flush(): boolean {
+    return this.pendingHead === '' || this.flushHead();
+  }
+
+  private flushHead(): boolean {
+    const head = this.pendingHead;
+    this.pendingHead = '';
+    return head === '' || this.transport.write(head);
+  }
+
+  /** The response is complete: go on with the next request, or close. `close`: no matter what was promised. */
+  responseEnd(close = false): void {
+    this.flushHead();
+    this.responseDone = true;
+    if (close) this.closeAfterResponse = true;
+    if (this.state === BODY || this.state === LINGERING) this.finish();
+    else if (this.state === RESPONDING) this.next();
+  }
+
+  /** Cuts the response short so that the client cannot take it for a whole one. */
+  abort(): void {
+    this.transport.reset();
+  }
+
+  private next(): void {
+    if (this.willClose) {
+      this.finish();
+      return;
+    }
+    this.state = HEAD;
+    this.lastActive = performance.now();
+    if (!this.feeding && (this.held !== undefined || this.transport.paused)) this.release();
+    if (this.transport.ended && this.held === undefined && !this.feeding) this.transport.end();
+  }
+
+  /** Sends FIN and reads on for a while: closing with unread bytes would reset the response away. */
+  private finish(): void {
+    this.state = LINGERING;
+    this.held = undefined;
+    this.blocked = false;
+    this.responseDone = true;
+    this.transport.stream(false);
+    this.transport.end();
+    this.transport.resume();
+    if (this.transport.ended) return;
+    this.lastActive = performance.now();
+    this.wheel.arm(this, LINGER_MS);
+  }
+
+  private linger(bytes: number): void {
+    this.lingered += bytes;
+    if (this.lingered > LINGER_BYTES) this.transport.destroy();
+  }
+
+  onDeadline(): void {
+    const now = performance.now();
+    if (this.state === LINGERING) {
+      this.transport.destroy();
+      return;
+    }
+    if (this.state === HEAD && this.headSince > 0) {
+      if (now - this.headSince >= this.limits.headMs) {
+        this.headSince = 0;
+        this.responseDone = false;
+        this.refuse(PROBLEMS.headSlow);
+        return;
+      }
+      this.wheel.arm(this, this.headSince + this.limits.headMs - now);
+      return;
+    }
+    const idleFor = this.idle ? now - this.lastActive : 0;
+    if (idleFor >= this.limits.idleMs) this.finish();
+    else this.wheel.arm(this, this.limits.idleMs - idleFor);
+  }
+
+  onEnd(): void {
+    if (this.state === TUNNEL) {
+      this.handler.onTunnelEnd();
+    } else if (this.state === BODY) {
+      this.state = LINGERING;
+      this.closeAfterResponse = true;
+      this.handler.onRequestAborted(PROBLEMS.cutShort);
+    } else if (this.state === HEAD || this.state === LINGERING) {
+      // A half-sent head has nobody to answer to; a half-closed client with a request waits for its response.
+      if (this.held === undefined) this.transport.end();
+    } else {
+      this.closeAfterResponse = this.closeAfterResponse || this.held === undefined;
+    }
+  }
+
+  onDrain(): void {
+    if (this.state === HEAD && this.held !== undefined) this.release();
+    else this.handler.onResponseWritable();
+  }
+
+  onClosed(): void {
+    this.wheel.disarm(this);
+    this.held = undefined;
+    this.state = LINGERING;
+    this.handler.onDisconnected();
+  }
+}
+
+/** Head and body as one write: one system call instead of two. */
+export function joined(head: string, bytes: Buffer, start: number, end: number): string | Buffer {
+  if (end - start <= SMALL_BODY_BYTES) return head + bytes.toString('latin1', start, end);
+  const whole = Buffer.allocUnsafe(head.length + end - start);
+  whole.write(head, 0, 'latin1');
+  bytes.copy(whole, head.length, start, end);
+  return whole;
+}

@@ -1,0 +1,176 @@
+import { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { READ_BYTES, SHARED_READ_BUFFER } from './read-buffer.ts';
+
+/** What a transport tells its owner. Calls come one at a time, never from inside `write`. */
+export interface TransportReader {
+  /** Bytes `start`..`end` are valid until the call returns, unless they are passed to `forward`. */
+  onBytes(bytes: Buffer, start: number, end: number): void;
+  /** The peer will send no more (FIN). */
+  onEnd(): void;
+  /** All written bytes have left this process, after a `write` that returned false. */
+  onDrain(): void;
+  /** The socket is gone; called once. */
+  onClosed(error: Error | undefined): void;
+}
+
+/** `onread` of net.connect and tls.connect: reads into a given buffer, past the stream machinery. */
+interface OnRead {
+  buffer: () => Uint8Array;
+  callback: (count: number, bytes: Uint8Array) => boolean;
+}
+
+/**
+ * A socket without the cost of a readable stream. Reads go into the shared buffer; while a body
+ * streams, into a buffer of its own, which is handed to the other side's write as it is and replaced
+ * only if that write could not finish at once.
+ */
+export class Transport {
+  socket: Socket | TLSSocket;
+  reader: TransportReader;
+  closed = false;
+  /** The peer's FIN was seen. */
+  ended = false;
+  /** Reading is stopped by `pause`. */
+  paused = false;
+  bytesRead = 0;
+  private own: Buffer | undefined = undefined;
+  private streaming = false;
+  private current: Buffer = SHARED_READ_BUFFER;
+  private error: Error | undefined = undefined;
+
+  private constructor(reader: TransportReader) {
+    this.reader = reader;
+    this.socket = undefined as unknown as Socket; // set by the two makers below before anything can happen
+  }
+
+  /** Opens a socket by `connect`, which must pass `onread` on to net.connect or tls.connect. */
+  static connect(reader: TransportReader, connect: (onread: OnRead) => Socket | TLSSocket): Transport {
+    const transport = new Transport(reader);
+    transport.listen(connect(transport.onread()));
+    return transport;
+  }
+
+  /** Takes over an accepted socket that nobody reads any more. `_handle` is the one way to give it `onread`. */
+  static adopt(reader: TransportReader, accepted: Socket): Transport {
+    const handle = (accepted as Socket & { _handle?: object | null })._handle;
+    if (!handle) return Transport.wrap(reader, accepted);
+    const transport = new Transport(reader);
+    const options = { handle, allowHalfOpen: true, onread: transport.onread() };
+    const socket = new Socket(options as ConstructorParameters<typeof Socket>[0]);
+    (accepted as Socket & { _handle?: object | null })._handle = null;
+    transport.listen(socket);
+    return transport;
+  }
+
+  /** Reads a socket by its 'data' events: for TLS on an accepted socket, which takes no `onread`. */
+  static wrap(reader: TransportReader, socket: Socket | TLSSocket): Transport {
+    const transport = new Transport(reader);
+    socket.on('data', (bytes: Buffer) => {
+      transport.bytesRead += bytes.length;
+      transport.reader.onBytes(bytes, 0, bytes.length);
+    });
+    transport.listen(socket);
+    return transport;
+  }
+
+  /** Reads go to a buffer of this connection's own while `on`: a body is streaming. */
+  stream(on: boolean): void {
+    this.streaming = on;
+  }
+
+  /** Writes a text (latin1) or bytes that nobody changes any more. False: wait for `onDrain`. */
+  write(data: string | Buffer): boolean {
+    if (this.closed) return true;
+    return typeof data === 'string' ? this.socket.write(data, 'latin1') : this.socket.write(data);
+  }
+
+  /** Writes a range that `source` has just read, copying only what `source` will read over. */
+  forward(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
+    if (this.closed) return true;
+    if (bytes === SHARED_READ_BUFFER) return this.socket.write(Buffer.from(bytes.subarray(start, end)));
+    const ready = this.socket.write(bytes.subarray(start, end));
+    // A write that the kernel did not take whole still reads these bytes: read into others.
+    if (this.socket.writableLength > 0 && source !== undefined && source.own === bytes) source.own = undefined;
+    return ready;
+  }
+
+  pause(): void {
+    if (this.paused || this.closed) return;
+    this.paused = true;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.paused || this.closed) return;
+    this.paused = false;
+    this.socket.resume();
+  }
+
+  /** Sends FIN after what is written. */
+  end(): void {
+    if (!this.closed) this.socket.end();
+  }
+
+  destroy(): void {
+    if (!this.closed) this.socket.destroy();
+  }
+
+  /** Resets the connection, so that the peer cannot take what it got for a whole message. */
+  reset(): void {
+    if (this.closed) return;
+    if ('encrypted' in this.socket) this.socket.destroy();
+    else this.socket.resetAndDestroy();
+  }
+
+  get backedUp(): boolean {
+    return this.socket.writableNeedDrain;
+  }
+
+  private onread(): OnRead {
+    return {
+      buffer: () => this.nextBuffer(),
+      callback: (count) => {
+        const bytes = this.current;
+        this.bytesRead += count;
+        this.reader.onBytes(bytes, 0, count);
+        return !this.paused;
+      },
+    };
+  }
+
+  /** The buffer of the next read; Node keeps the present one when it gets something else than bytes. */
+  private nextBuffer(): Uint8Array {
+    let next = SHARED_READ_BUFFER;
+    if (this.streaming) {
+      this.own ??= Buffer.allocUnsafeSlow(READ_BYTES);
+      next = this.own;
+    } else {
+      this.own = undefined;
+    }
+    if (next === this.current && this.handedOut) return undefined as unknown as Uint8Array;
+    this.handedOut = true;
+    this.current = next;
+    return next;
+  }
+
+  private handedOut = false;
+
+  private listen(socket: Socket | TLSSocket): void {
+    this.socket = socket;
+    socket.on('error', (error: Error) => {
+      this.error = error;
+    });
+    socket.on('end', () => {
+      this.ended = true;
+      if (!this.closed) this.reader.onEnd();
+    });
+    socket.on('drain', () => this.reader.onDrain());
+    socket.on('close', () => {
+      if (this.closed) return;
+      this.closed = true;
+      this.own = undefined;
+      this.reader.onClosed(this.error);
+    });
+  }
+}

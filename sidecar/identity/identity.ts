@@ -1,0 +1,24 @@
+/** What a workload proves itself with. */
+export interface Identity {
+  /** `namespace/serviceaccount`. */
+  readonly workload: string;
+  readonly spiffeId: string;
+  readonly trustDomain: string;
+  readonly keyPem: string;
+  /** Leaf first. */
+  readonly chainPem: string;
+  /** Trusted roots: two while the root is being rotated. */
+  readonly bundlePem: string;
+  /** Wall clock, ms. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** Where an identity comes from, and its successors. */
+export interface IdentitySource {
+  current(): Identity | undefined;
+  /** Returns how to stop listening. */
+  onChange(listener: (identity: Identity) => void): () => void;
+  lastError(): string | undefined;
+  close(): void;
+}

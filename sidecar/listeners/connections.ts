@@ -1,0 +1,41 @@
+import type { ServerConnection } from '../http1/server-connection.ts';
+
+const LOOK_MS = 20;
+
+/** All downstream connections of a data plane, so that they can be counted and drained. */
+export class Connections {
+  private readonly open = new Set<ServerConnection>();
+  private readonly tunnels = new Set<{ destroy(): void }>();
+  draining = false;
+
+  get count(): number {
+    return this.open.size + this.tunnels.size;
+  }
+
+  add(connection: ServerConnection): void {
+    this.open.add(connection);
+    connection.transport.socket.once('close', () => this.open.delete(connection));
+    if (this.draining) connection.drain();
+  }
+
+  addTunnel(tunnel: { destroy(): void; once(event: 'close', listener: () => void): unknown }): void {
+    this.tunnels.add(tunnel);
+    tunnel.once('close', () => this.tunnels.delete(tunnel));
+  }
+
+  /** Idle connections close, busy ones after their response; resolves when all are gone or `limitMs` is over. */
+  async drain(limitMs: number): Promise<void> {
+    this.draining = true;
+    for (const connection of this.open) connection.drain();
+    const until = performance.now() + limitMs;
+    while (this.count > 0 && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+    this.destroy();
+  }
+
+  destroy(): void {
+    for (const connection of this.open) connection.transport.destroy();
+    for (const tunnel of this.tunnels) tunnel.destroy();
+  }
+}

@@ -1,0 +1,138 @@
+import { connect, type Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Limits } from '../http1/limits.ts';
+import { Transport } from '../http1/transport.ts';
+import type { IdentitySource } from '../identity/identity.ts';
+import { peerWorkload } from '../identity/peer.ts';
+import { MESH_ALPN } from '../identity/tls-contexts.ts';
+import type { Log } from '../log.ts';
+import { looksLikeTls, readClientHello } from '../tcp/client-hello.ts';
+import { splice } from '../tcp/splice.ts';
+import { splitAddress } from '../upstream/connector.ts';
+import { serveHttp1 } from './accept.ts';
+import type { Connections } from './connections.ts';
+import type { RelayHost } from './relay.ts';
+import { TlsAcceptor } from './tls-acceptor.ts';
+
+export interface InboundParts {
+  readonly host: RelayHost;
+  readonly limits: Limits;
+  readonly connections: Connections;
+  readonly identity: IdentitySource | undefined;
+  /** Whether only mesh mTLS is let in, as far as is known now. */
+  readonly strict: () => boolean;
+  /** Where the application listens. */
+  readonly application: string;
+  readonly log: Log;
+}
+
+/** Tells mesh mTLS, other TLS and plain HTTP apart by the first bytes, and serves each its way. */
+export class InboundListener {
+  private readonly parts: InboundParts;
+  private acceptor: TlsAcceptor | undefined = undefined;
+
+  constructor(parts: InboundParts) {
+    this.parts = parts;
+  }
+
+  onSocket(socket: Socket): void {
+    const { limits } = this.parts;
+    socket.setTimeout(limits.idleMs, () => socket.destroy());
+    socket.on('error', () => socket.destroy());
+    let seen: Buffer = Buffer.alloc(0);
+    const look = (bytes: Buffer): void => {
+      // Once something came, the rest of a hello must not take longer than a head may.
+      socket.setTimeout(limits.headMs);
+      seen = seen.length === 0 ? bytes : Buffer.concat([seen, bytes]);
+      const hello = looksLikeTls(seen[0]) ? readClientHello(seen) : undefined;
+      if (hello === 'more') return;
+      socket.off('data', look);
+      socket.pause();
+      socket.setTimeout(0);
+      if (!looksLikeTls(seen[0])) this.servePlain(socket, seen);
+      else if (hello?.alpn.includes(MESH_ALPN)) this.serveMesh(socket, seen);
+      else this.passThrough(socket, seen);
+    };
+    socket.on('data', look);
+    socket.resume();
+  }
+
+  private servePlain(socket: Socket, first: Buffer): void {
+    const { host, limits, connections } = this.parts;
+    const peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
+    const connection = serveHttp1(
+      host,
+      limits,
+      (reader) => Transport.adopt(reader, socket),
+      (relay) => {
+        relay.exchange.peerAddress = peerAddress;
+      },
+    );
+    connections.add(connection);
+    connection.onBytes(first, 0, first.length);
+  }
+
+  private serveMesh(socket: Socket, first: Buffer): void {
+    const acceptor = this.tlsAcceptor();
+    if (acceptor === undefined) {
+      this.parts.log.warn({ peer: socket.remoteAddress }, 'a mesh peer called, but this proxy has no certificate yet');
+      socket.destroy();
+      return;
+    }
+    socket.unshift(first);
+    acceptor.secure(socket);
+  }
+
+  private tlsAcceptor(): TlsAcceptor | undefined {
+    const { identity, log } = this.parts;
+    const current = identity?.current();
+    if (this.acceptor === undefined && identity !== undefined && current !== undefined) {
+      this.acceptor = new TlsAcceptor(
+        identity,
+        current,
+        (socket) => this.serveSecure(socket),
+        (error, socket) => log.warn({ peer: socket.remoteAddress, error: error.message }, 'a mesh handshake failed'),
+      );
+    }
+    return this.acceptor;
+  }
+
+  private serveSecure(socket: TLSSocket): void {
+    const { host, limits, connections, identity, log } = this.parts;
+    const peer = peerWorkload(socket, identity?.current()?.trustDomain ?? '');
+    if ('refused' in peer) {
+      log.warn({ peer: socket.remoteAddress, reason: peer.refused }, 'a mesh peer was refused');
+      socket.destroy();
+      return;
+    }
+    const connection = serveHttp1(
+      host,
+      limits,
+      (reader) => Transport.wrap(reader, socket),
+      (relay) => {
+        relay.exchange.mtls = true;
+        relay.exchange.peer = peer.workload;
+        relay.exchange.peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
+      },
+    );
+    connections.add(connection);
+  }
+
+  /** TLS that is not the mesh's is the application's own: not read, not changed. In strict mode nobody comes in so. */
+  private passThrough(socket: Socket, first: Buffer): void {
+    const { strict, application, connections, log } = this.parts;
+    if (strict()) {
+      log.warn({ peer: socket.remoteAddress, reason: 'mtls-required' }, 'TLS that is not mesh mTLS was refused: tulle.dev/mtls is strict');
+      socket.destroy();
+      return;
+    }
+    const upstream = connect({ ...splitAddress(application), noDelay: true, allowHalfOpen: true });
+    upstream.write(first);
+    connections.addTunnel(socket);
+    splice(socket, upstream, () => {});
+  }
+
+  close(): void {
+    this.acceptor?.close();
+  }
+}

@@ -1,0 +1,84 @@
+import type { ServiceResource } from '../../protocol/resources.ts';
+import type { TrafficSettings } from '../../protocol/traffic-policy.ts';
+import { Cluster, type ClusterParts } from '../balancing/cluster.ts';
+import type { LocalAnswer } from '../exchange.ts';
+import { refuseUnenforced } from '../filters/access-policy.ts';
+import { authorize } from '../filters/authorize.ts';
+import { composeChain, type Filter } from '../filters/filter.ts';
+import { requireMtls } from '../filters/require-mtls.ts';
+import { RetryBudget } from '../filters/retry-budget.ts';
+import type { Pending, Plan } from '../routing/plan.ts';
+import type { RunningService } from '../routing/services.ts';
+
+/** What protects the workload, in the order in which it acts. */
+function protection(resource: ServiceResource): Filter[] {
+  const { settings, service, access, key } = resource;
+  const filters: Filter[] = [];
+  if (settings.mtls === 'strict') filters.push(requireMtls(key));
+  if (settings.allow !== undefined) filters.push(authorize(settings.allow, service.namespace, key));
+  if (access.length > 0) filters.push(refuseUnenforced(access, key));
+  return filters;
+}
+
+/** Calls to the application are not retried here, but for a kept-alive connection that it had closed. */
+function towardsApplication(settings: TrafficSettings): TrafficSettings {
+  return { ...settings, retries: { attempts: 1, on: [] }, balance: { strategy: 'round-robin' } };
+}
+
+/** Sends what comes in to the application beside this sidecar, under its service's policy. */
+export class InboundRouter {
+  private readonly service: RunningService;
+  private readonly parts: ClusterParts;
+  private readonly address: string;
+  private current: Plan | undefined = undefined;
+  private compiledFor: ServiceResource | undefined = undefined;
+
+  constructor(service: RunningService, address: string, parts: ClusterParts) {
+    this.service = service;
+    this.address = address;
+    this.parts = parts;
+  }
+
+  get strict(): boolean {
+    return this.service.resource?.settings.mtls === 'strict';
+  }
+
+  /** Policy unknown means refused: nobody is let in on a guess. */
+  plan(): Plan | Pending | LocalAnswer {
+    const { resource } = this.service;
+    if (resource !== undefined) {
+      if (resource !== this.compiledFor) this.compile(resource);
+      if (this.current !== undefined) return this.current;
+    }
+    return this.service.waitOr({
+      status: 503,
+      code: 'no-service',
+      detail: `this sidecar stands beside ${this.service.key}, and no such service is in the registry`,
+    });
+  }
+
+  private cluster: Cluster | undefined = undefined;
+
+  private compile(resource: ServiceResource): void {
+    const settings = towardsApplication(resource.settings);
+    this.cluster ??= new Cluster(resource.key, settings, this.parts);
+    this.cluster.update([{ address: this.address, weight: 1, ready: true }], settings);
+    const { cluster } = this;
+    this.compiledFor = resource;
+    this.current = {
+      route: '',
+      why: `inbound of ${resource.key}`,
+      service: resource.key,
+      settings,
+      retryBudget: new RetryBudget(settings.retryBudget.ratio, settings.retryBudget.perSecond),
+      chain: composeChain(protection(resource)),
+      timeoutMs: 0,
+      tryTimeoutMs: 0,
+      backend: () => cluster,
+    };
+  }
+
+  close(): void {
+    this.cluster?.close();
+  }
+}

@@ -1,0 +1,43 @@
+import type { Socket } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import type { Identity, IdentitySource } from '../identity/identity.ts';
+import { contextOptions, MESH_ALPN, TicketKeys } from '../identity/tls-contexts.ts';
+
+/** Ends mesh mTLS on accepted sockets; never listens itself. */
+export class TlsAcceptor {
+  private readonly server: Server;
+  private readonly ticketKeys = new TicketKeys();
+  private readonly stopListening: () => void;
+
+  /** `onSecure` gets sockets whose certificate chain was verified by the handshake. */
+  constructor(source: IdentitySource, identity: Identity, onSecure: (socket: TLSSocket) => void, onFailed: (error: Error, socket: TLSSocket) => void) {
+    this.server = createServer(
+      {
+        ...contextOptions(identity),
+        ticketKeys: this.ticketKeys.for(identity),
+        sessionIdContext: 'tulle',
+        ALPNProtocols: [MESH_ALPN],
+        requestCert: true,
+        rejectUnauthorized: true,
+        allowHalfOpen: true,
+        handshakeTimeout: 10_000,
+      } as Parameters<typeof createServer>[0],
+      onSecure,
+    );
+    this.server.on('tlsClientError', onFailed);
+    // A renewed leaf serves new connections; those that are open go on with theirs.
+    this.stopListening = source.onChange((next) => {
+      this.server.setSecureContext({ ...contextOptions(next), sessionIdContext: 'tulle' });
+      this.server.setTicketKeys(this.ticketKeys.for(next));
+    });
+  }
+
+  /** Starts the handshake on a socket whose ClientHello is still unread. */
+  secure(socket: Socket): void {
+    this.server.emit('connection', socket);
+  }
+
+  close(): void {
+    this.stopListening();
+  }
+}

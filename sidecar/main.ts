@@ -1,0 +1,270 @@
+import { readFileSync } from 'node:fs';
+import type { Resource } from '../protocol/resources.ts';
+import type { Endpoint as EndpointDescription } from '../protocol/endpoint.ts';
+import type { ClusterParts } from './balancing/cluster.ts';
+import { openStandalone } from './config/standalone.ts';
+import type { Subscription } from './config/subscription.ts';
+import type { Exchange } from './exchange.ts';
+import { DEFAULT_LIMITS } from './http1/limits.ts';
+import { TimerWheel } from './http1/timer-wheel.ts';
+import type { IdentitySource } from './identity/identity.ts';
+import { accept, type Acceptor, adoptPlain, serveHttp1 } from './listeners/accept.ts';
+import { openAdmin } from './listeners/admin.ts';
+import { certsView, configView } from './listeners/admin-views.ts';
+import { Connections } from './listeners/connections.ts';
+import { GatewayRouter } from './listeners/gateway.ts';
+import { InboundRouter } from './listeners/inbound.ts';
+import { InboundListener } from './listeners/inbound-listener.ts';
+import { OutboundRouter } from './listeners/outbound.ts';
+import type { RelayHost } from './listeners/relay.ts';
+import { type Log, SILENT } from './log.ts';
+import type { RunningSidecar, SidecarOptions } from './options.ts';
+import { RunningServices } from './routing/services.ts';
+import { createMetrics } from './telemetry/metrics.ts';
+import { Recorder } from './telemetry/recorder.ts';
+import { plainConnector } from './upstream/connector.ts';
+import { mtlsConnector } from './upstream/mtls-connector.ts';
+import { VERSION } from '../protocol/version.ts';
+
+const DRAIN_MS = 10_000;
+
+/**
+ * Starts a data plane: configuration, identity, listeners, admin port. Resolves once all of them accept.
+ * Throws an Error that names what cannot be used.
+ */
+export async function startSidecar(options: SidecarOptions, log: Log = SILENT): Promise<RunningSidecar> {
+  const sidecar = new Sidecar(options, log);
+  try {
+    await sidecar.start();
+  } catch (error) {
+    await sidecar.close();
+    throw error;
+  }
+  return sidecar;
+}
+
+class Sidecar implements RunningSidecar {
+  readonly addresses: { inbound?: string; outbound?: string; gateway?: string; admin?: string } = {};
+  private readonly options: SidecarOptions;
+  private readonly log: Log;
+  private readonly wheel = new TimerWheel();
+  private readonly connections = new Connections();
+  private readonly acceptors: Acceptor[] = [];
+  private readonly closers: (() => void)[] = [];
+  private readonly self: string;
+  private readonly recorder: Recorder;
+  private identity: IdentitySource | undefined = undefined;
+  private subscription: Subscription | undefined = undefined;
+  private services: RunningServices | undefined = undefined;
+  private gateway: GatewayRouter | undefined = undefined;
+  private inbound: InboundRouter | undefined = undefined;
+  private draining: Promise<void> | undefined = undefined;
+
+  constructor(options: SidecarOptions, log: Log) {
+    this.options = options;
+    this.log = log;
+    const { workload } = options;
+    const [namespace = 'default', name = 'unknown'] = workload?.service.split('/', 2) ?? [options.namespace, options.gateway ? 'gateway' : undefined];
+    this.self = `${namespace}/${workload?.serviceAccount ?? name}`;
+    this.recorder = new Recorder(this.self, options.accessLog ? log : undefined);
+  }
+
+  async start(): Promise<void> {
+    this.identity = await this.openIdentity();
+    const subscription = await this.openSubscription();
+    this.subscription = subscription;
+    const parts: ClusterParts = { connectorFor: (endpoint) => this.connectorFor(endpoint), engineLimits: DEFAULT_LIMITS, wheel: this.wheel };
+    const services = new RunningServices(subscription, parts);
+    this.services = services;
+    this.identity?.onChange(() => services.renewConnectors());
+    await Promise.all([this.openInbound(services, parts), this.openOutbound(services), this.openGateway(services, subscription), this.openAdminPort()]);
+  }
+
+  private async openIdentity(): Promise<IdentitySource | undefined> {
+    const { identity, controlPlane, bundleFile, tokenFile } = this.options;
+    if (identity !== undefined) {
+      const { openFileIdentity } = await import('./identity/file-identity.ts');
+      return this.closing(openFileIdentity(identity.cert, identity.key, identity.bundle));
+    }
+    if (controlPlane === undefined) return undefined;
+    if (bundleFile === undefined || tokenFile === undefined) throw new Error('a control plane needs --bundle and --token-file: the roots to check it by, and the join token');
+    const { requestIdentity } = await import('./identity/requested-identity.ts');
+    const source = requestIdentity({
+      controlPlane,
+      bundlePem: readFileSync(bundleFile, 'utf8'),
+      token: () => readFileSync(tokenFile, 'utf8').trim(),
+      log: this.log,
+    });
+    return this.closing(source);
+  }
+
+  private async openSubscription(): Promise<Subscription> {
+    const { standalone, controlPlane } = this.options;
+    if (standalone !== undefined) return this.closing(await openStandalone(standalone, this.log));
+    if (controlPlane === undefined || this.identity === undefined) throw new Error('a data plane needs --standalone MESH.YAML or --control-plane HOST:PORT');
+    const { connectSubscription } = await import('./config/control-plane.ts');
+    return this.closing(connectSubscription({ controlPlane, identity: this.identity, workload: this.self, log: this.log }));
+  }
+
+  private closing<T extends { close(): void }>(part: T): T {
+    this.closers.push(() => part.close());
+    return part;
+  }
+
+  /** Where the endpoint has an identity, mTLS or nothing: never plain text by mistake. */
+  private connectorFor(endpoint: EndpointDescription) {
+    const { identity } = this;
+    if (endpoint.identity === undefined) return plainConnector(endpoint.address);
+    return mtlsConnector(endpoint.address, endpoint.identity, () => identity?.current());
+  }
+
+  private host(kind: RelayHost['kind'], plan: RelayHost['plan'], addedFields: RelayHost['addedFields'] = () => ''): RelayHost {
+    const { recorder } = this;
+    const edge = kind === 'gateway';
+    return {
+      kind,
+      wheel: this.wheel,
+      tellsAll: !edge,
+      trustsRequestId: !edge,
+      plan,
+      addedFields,
+      record: (exchange, _plan, nowMs) => recorder.record(exchange, nowMs),
+    };
+  }
+
+  private async openInbound(services: RunningServices, parts: ClusterParts): Promise<void> {
+    const { inbound, workload } = this.options;
+    if (inbound === undefined) return;
+    if (workload === undefined) throw new Error('--inbound needs --workload NAMESPACE/NAME=HOST:PORT: where the application listens');
+    const router = new InboundRouter(services.pin(workload.service), workload.address, parts);
+    this.inbound = router;
+    const listener = new InboundListener({
+      host: this.host('inbound', () => router.plan()),
+      limits: DEFAULT_LIMITS,
+      connections: this.connections,
+      identity: this.identity,
+      strict: () => router.strict,
+      application: workload.address,
+      log: this.log,
+    });
+    this.closers.push(() => listener.close(), () => router.close());
+    this.addresses.inbound = await this.listen(inbound, (socket) => listener.onSocket(socket));
+  }
+
+  private async openOutbound(services: RunningServices): Promise<void> {
+    const { outbound, workload, namespace } = this.options;
+    if (outbound === undefined) return;
+    const router = new OutboundRouter(services, namespace ?? workload?.service.split('/', 1)[0] ?? 'default');
+    this.addresses.outbound = await this.serve(outbound, this.host('outbound', (exchange) => router.plan(exchange)));
+  }
+
+  private async openGateway(services: RunningServices, subscription: Subscription): Promise<void> {
+    const { gateway, gatewayName } = this.options;
+    if (gateway === undefined) return;
+    const name = gatewayName ?? onlyGateway(subscription);
+    const router = new GatewayRouter(services, name);
+    this.gateway = router;
+    subscription.onResource((resource: Resource) => {
+      if (resource.kind === 'gateway' && resource.key === name) router.update(resource);
+    });
+    services.onService(() => router.refresh());
+    subscription.want('gateway', name);
+    this.addresses.gateway = await this.serve(gateway, this.host('gateway', (exchange) => router.plan(exchange), forwardedFor));
+  }
+
+  private serve(address: string, host: RelayHost): Promise<string> {
+    return this.listen(address, (socket) => {
+      const peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
+      const connection = serveHttp1(host, DEFAULT_LIMITS, adoptPlain(socket), (relay) => {
+        relay.exchange.peerAddress = peerAddress;
+      });
+      this.connections.add(connection);
+    });
+  }
+
+  private async listen(address: string, onSocket: Parameters<typeof accept>[1]): Promise<string> {
+    const acceptor = await accept(address, onSocket);
+    this.acceptors.push(acceptor);
+    return acceptor.address;
+  }
+
+  private async openAdminPort(): Promise<void> {
+    const { admin } = this.options;
+    if (admin === undefined) return;
+    const { recorder } = this;
+    const opened = await openAdmin(admin, {
+      ready: () => this.readiness(),
+      config: () => configView(this.services?.all() ?? []),
+      certs: () => certsView(this.identity),
+      metrics: createMetrics(recorder.edges, () => this.gauges()),
+      explain: (id) => recorder.explanations.find(id),
+      recent: (limit) => recorder.explanations.recent(limit),
+      drain: () => void this.drain(),
+    });
+    this.closers.push(opened.close);
+    this.addresses.admin = opened.address;
+  }
+
+  private readiness(): { ready: boolean; reasons: string[]; degraded: string[] } {
+    const { identity, subscription, options } = this;
+    const reasons: string[] = [];
+    const degraded: string[] = [];
+    if (this.draining !== undefined) reasons.push('draining: no new connections are taken');
+    if (identity !== undefined && identity.current() === undefined) reasons.push(`no certificate yet: ${identity.lastError() ?? 'the authority has not answered'}`);
+    if (this.inbound !== undefined && 'wait' in this.inbound.plan()) reasons.push(`nothing is known of ${options.workload?.service} yet`);
+    if (this.gateway !== undefined && !this.gateway.known) reasons.push('nothing is known of the Gateway yet');
+    const state = subscription?.state();
+    if (state !== undefined && !state.connected) degraded.push(`no control plane is connected (${state.lastError ?? 'connecting'}): running on the last known state`);
+    else if (state?.lastError !== undefined) degraded.push(`the last edit is not in force: ${state.lastError}`);
+    if (identity?.lastError() !== undefined && identity.current() !== undefined) degraded.push(`certificate renewal: ${identity.lastError()}`);
+    return { ready: reasons.length === 0, reasons, degraded };
+  }
+
+  private gauges() {
+    const notAfter = this.identity?.current()?.notAfter;
+    const state = this.subscription?.state();
+    return {
+      connections: this.connections.count,
+      ready: this.readiness().ready,
+      controlPlaneConnected: state?.connected ?? false,
+      certificateSecondsLeft: notAfter === undefined ? undefined : (notAfter - Date.now()) / 1000,
+      version: VERSION,
+      trustDomain: state?.trustDomain ?? 'unknown',
+    };
+  }
+
+  drain(): Promise<void> {
+    this.draining ??= this.drainOnce();
+    return this.draining;
+  }
+
+  private async drainOnce(): Promise<void> {
+    for (const acceptor of this.acceptors) acceptor.stop();
+    await this.connections.drain(this.options.drainMs ?? DRAIN_MS);
+    await this.close();
+  }
+
+  async close(): Promise<void> {
+    for (const acceptor of this.acceptors.splice(0)) acceptor.stop();
+    this.connections.destroy();
+    this.services?.close();
+    for (const close of this.closers.splice(0)) close();
+  }
+}
+
+/** The edge tells services who called, and starts the list of proxies anew only where there is none. */
+function forwardedFor(exchange: Exchange): string {
+  const ip = exchange.peerAddress.replace(/:\d+$/, '');
+  const before = exchange.header('x-forwarded-for');
+  exchange.head.remove('x-forwarded-for');
+  exchange.head.remove('x-forwarded-proto');
+  return `x-forwarded-for: ${before === undefined ? ip : `${before}, ${ip}`}\r\nx-forwarded-proto: http\r\n`;
+}
+
+/** Without a name, the one Gateway there is. */
+function onlyGateway(subscription: Subscription): string {
+  const names = subscription.gateways?.() ?? [];
+  const [only] = names;
+  if (only !== undefined && names.length === 1) return only;
+  throw new Error(`--gateway-name NAMESPACE/NAME is needed: ${names.length === 0 ? 'no Gateway is known' : `there are ${names.join(', ')}`}`);
+}

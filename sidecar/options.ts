@@ -1,0 +1,36 @@
+import type { ServiceKey } from '../protocol/service.ts';
+
+/** How one data plane is started. Addresses are HOST:PORT; port 0 lets the kernel choose. */
+export interface SidecarOptions {
+  /** A mesh.yaml to run on alone, without a control plane. */
+  standalone?: string;
+  controlPlane?: string[];
+  /** Trust bundle (PEM) that the control plane is checked against. */
+  bundleFile?: string;
+  /** Join token for the first certificate. */
+  tokenFile?: string;
+  /** Certificate, key and bundle from files instead of from a control plane. */
+  identity?: { cert: string; key: string; bundle: string };
+  /** The workload this sidecar stands beside. */
+  workload?: { service: ServiceKey; serviceAccount?: string; address: string };
+  inbound?: string;
+  outbound?: string;
+  gateway?: string;
+  /** `namespace/name` of the Gateway to serve; without it the only one. */
+  gatewayName?: string;
+  admin?: string;
+  /** Where short host names are looked up; without it the workload's namespace, or `default`. */
+  namespace?: string;
+  /** How long requests in flight may take after SIGTERM, in ms. */
+  drainMs?: number;
+  accessLog?: boolean;
+  logLevel?: string;
+}
+
+/** A data plane that accepts. */
+export interface RunningSidecar {
+  readonly addresses: { inbound?: string; outbound?: string; gateway?: string; admin?: string };
+  /** Takes no new connections, lets what is in flight finish, then closes. */
+  drain(): Promise<void>;
+  close(): Promise<void>;
+}

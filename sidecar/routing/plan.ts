@@ -1,0 +1,35 @@
+import type { TrafficSettings } from '../../protocol/traffic-policy.ts';
+import type { Cluster } from '../balancing/cluster.ts';
+import type { LocalAnswer } from '../exchange.ts';
+import type { FilterChain } from '../filters/filter.ts';
+import type { RetryBudget } from '../filters/retry-budget.ts';
+
+/** What the route of a request decided, compiled when the configuration came. */
+export interface Plan {
+  /** Name of the route, '' for a service's default. */
+  readonly route: string;
+  readonly why: string;
+  readonly service: string;
+  readonly settings: TrafficSettings;
+  readonly retryBudget: RetryBudget;
+  readonly chain: FilterChain;
+  /** Whole time for a request and for one attempt in ms; 0: no limit. */
+  readonly timeoutMs: number;
+  readonly tryTimeoutMs: number;
+  /** Where to send this request: chosen anew for each request by weight. A wait while it is not known, an answer when nothing can be chosen. */
+  backend(): Cluster | Pending | LocalAnswer;
+}
+
+/** The backend is not known yet: the request waits until `ready` calls back. */
+export interface Pending {
+  /** Calls `proceed` once the configuration is there or it is known not to come. Returns a canceller. */
+  wait(proceed: () => void): () => void;
+}
+
+export function isAnswer(value: object): value is LocalAnswer {
+  return 'code' in value;
+}
+
+export function isPending(value: object): value is Pending {
+  return 'wait' in value;
+}

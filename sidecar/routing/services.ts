@@ -1,0 +1,258 @@
+import type { ServiceResource } from '../../protocol/resources.ts';
+import { Cluster, type ClusterParts } from '../balancing/cluster.ts';
+import type { LocalAnswer } from '../exchange.ts';
+import { composeChain } from '../filters/filter.ts';
+import { RetryBudget } from '../filters/retry-budget.ts';
+import { routeFilters } from '../filters/route-filters.ts';
+import type { Subscription } from '../config/subscription.ts';
+import type { Pending, Plan } from './plan.ts';
+import { type CompiledRule, compileRoutes, type RequestView, type RouteTable } from './route-table.ts';
+
+/** How long a request waits for a service that is asked for the first time. */
+const FIRST_USE_MS = 3_000;
+/** A service that nobody used for so long is no longer followed (DESIGN section 5). */
+const UNUSED_MS = 90_000;
+
+const UNKNOWN = 0;
+const PRESENT = 1;
+const ABSENT = 2;
+
+/** One service as the data plane runs it: its tables, compiled, and its endpoints. */
+export class RunningService implements Pending {
+  readonly key: string;
+  resource: ServiceResource | undefined = undefined;
+  cluster: Cluster | undefined = undefined;
+  lastUsedMs: number;
+  private readonly sinceMs = performance.now();
+  private state = UNKNOWN;
+  private table: RouteTable | undefined = undefined;
+  private byDefault: Plan | undefined = undefined;
+  private readonly waiting = new Set<() => void>();
+  private readonly owner: RunningServices;
+
+  constructor(key: string, owner: RunningServices) {
+    this.key = key;
+    this.owner = owner;
+    this.lastUsedMs = performance.now();
+  }
+
+  get present(): boolean {
+    return this.state === PRESENT;
+  }
+
+  /** The plan for a request: by route, else the service itself. Pending until the first word about it comes. */
+  planFor(view: RequestView): Plan | Pending | LocalAnswer {
+    if (this.state === UNKNOWN) return this.unknown();
+    if (this.byDefault === undefined) return { status: 404, code: 'no-service', detail: `there is no service ${this.key}` };
+    const rule = this.table?.match(view);
+    if (rule !== undefined) return this.owner.planOf(rule, this);
+    return this.table === undefined ? this.byDefault : noRule(this.key);
+  }
+
+  /** The cluster to send to, or a wait, or why there is none. */
+  backend(): Cluster | Pending | LocalAnswer {
+    if (this.cluster !== undefined) return this.cluster;
+    if (this.state === UNKNOWN) return this.unknown();
+    return { status: 503, code: 'no-service', detail: `there is no service ${this.key}` };
+  }
+
+  /** How long it has been followed, in ms. */
+  get ageMs(): number {
+    return performance.now() - this.sinceMs;
+  }
+
+  /** A wait while nothing is known of it, else `answer`. */
+  waitOr(answer: LocalAnswer): Pending | LocalAnswer {
+    return this.state === UNKNOWN ? this.unknown() : answer;
+  }
+
+  /** Only who asks first waits: a control plane that is away must not hold up every request. */
+  private unknown(): Pending | LocalAnswer {
+    if (this.ageMs < FIRST_USE_MS) return this;
+    return {
+      status: 503,
+      code: 'service-unknown-yet',
+      detail: `nothing is known of ${this.key} yet: the control plane has not answered`,
+    };
+  }
+
+  update(resource: ServiceResource): void {
+    this.resource = resource;
+    this.state = PRESENT;
+    const { service, settings, routes } = resource;
+    this.cluster ??= new Cluster(this.key, settings, this.owner.parts);
+    this.cluster.update(service.endpoints, settings);
+    this.byDefault = this.defaultPlan(resource, this.cluster);
+    this.table = routes.length === 0 ? undefined : compileRoutes(routes);
+    this.wake();
+  }
+
+  absent(): void {
+    this.state = ABSENT;
+    this.resource = undefined;
+    this.byDefault = undefined;
+    this.table = undefined;
+    this.cluster?.close();
+    this.cluster = undefined;
+    this.wake();
+  }
+
+  wait(proceed: () => void): () => void {
+    const waiter = (): void => {
+      clearTimeout(timer);
+      this.waiting.delete(waiter);
+      proceed();
+    };
+    const timer = setTimeout(() => {
+      this.waiting.delete(waiter);
+      proceed();
+    }, FIRST_USE_MS + 1);
+    this.waiting.add(waiter);
+    return () => {
+      clearTimeout(timer);
+      this.waiting.delete(waiter);
+    };
+  }
+
+  private wake(): void {
+    for (const waiter of [...this.waiting]) waiter();
+  }
+
+  private defaultPlan(resource: ServiceResource, cluster: Cluster): Plan {
+    const { settings } = resource;
+    return {
+      route: '',
+      why: `no route is attached to ${this.key}: the service itself`,
+      service: this.key,
+      settings,
+      retryBudget: new RetryBudget(settings.retryBudget.ratio, settings.retryBudget.perSecond),
+      chain: composeChain([]),
+      timeoutMs: settings.timeoutMs ?? 0,
+      tryTimeoutMs: settings.tryTimeoutMs ?? 0,
+      backend: () => cluster,
+    };
+  }
+
+  close(): void {
+    this.absent();
+  }
+}
+
+function noRule(key: string): LocalAnswer {
+  return { status: 404, code: 'no-route', detail: `routes are attached to ${key}, but none matches this request` };
+}
+
+/** All services that this data plane uses, followed by subscription and dropped when unused. */
+export class RunningServices {
+  readonly parts: ClusterParts;
+  private readonly services = new Map<string, RunningService>();
+  private readonly subscription: Subscription;
+  private readonly sweeper: NodeJS.Timeout;
+  /** Never dropped: the workload's own service. */
+  private readonly pinned = new Set<string>();
+  private readonly listeners: ((resource: ServiceResource) => void)[] = [];
+
+  constructor(subscription: Subscription, parts: ClusterParts) {
+    this.subscription = subscription;
+    this.parts = parts;
+    subscription.onResource((resource) => {
+      if (resource.kind === 'service') this.accept(resource);
+    });
+    subscription.onAbsent((kind, key) => {
+      if (kind === 'service') this.services.get(key)?.absent();
+    });
+    this.sweeper = setInterval(() => this.dropUnused(), UNUSED_MS / 6);
+    this.sweeper.unref();
+  }
+
+  /** The service `key`, subscribed to on its first use. */
+  use(key: string, nowMs: number): RunningService {
+    let service = this.services.get(key);
+    if (service === undefined) {
+      service = new RunningService(key, this);
+      this.services.set(key, service);
+      this.subscription.want('service', key);
+    }
+    service.lastUsedMs = nowMs;
+    return service;
+  }
+
+  /** Follows `key` for good. */
+  pin(key: string): RunningService {
+    this.pinned.add(key);
+    return this.use(key, performance.now());
+  }
+
+  onService(listener: (resource: ServiceResource) => void): void {
+    this.listeners.push(listener);
+  }
+
+  /** A rule's plan, composed at its first use and kept with it. */
+  planOf(rule: CompiledRule, parent: RunningService): Plan | LocalAnswer {
+    const composed = rule.slot as Plan | undefined;
+    if (composed !== undefined) return composed;
+    const { resource } = parent;
+    if (resource === undefined) return noRule(parent.key);
+    const plan = this.composePlan(rule, resource);
+    rule.slot = plan;
+    return plan;
+  }
+
+  private composePlan(rule: CompiledRule, resource: ServiceResource): Plan {
+    const { settings } = resource;
+    return {
+      route: rule.route,
+      why: rule.why,
+      service: resource.key,
+      settings,
+      retryBudget: new RetryBudget(settings.retryBudget.ratio, settings.retryBudget.perSecond),
+      chain: composeChain(routeFilters(rule.source)),
+      timeoutMs: rule.source.timeoutMs ?? settings.timeoutMs ?? 0,
+      tryTimeoutMs: rule.source.tryTimeoutMs ?? settings.tryTimeoutMs ?? 0,
+      backend: () => this.backendOf(rule),
+    };
+  }
+
+  /** The cluster of the backend that a rule's weights choose. */
+  backendOf(rule: CompiledRule): Cluster | Pending | LocalAnswer {
+    const key = rule.pickBackend();
+    if (key === undefined) return { status: 503, code: 'no-backend', detail: `${rule.why} has no backend with a weight` };
+    return this.use(key, performance.now()).backend();
+  }
+
+  /** New TLS credentials: connections made from now on use them. */
+  renewConnectors(): void {
+    for (const service of this.services.values()) service.cluster?.renewConnectors();
+  }
+
+  all(): IterableIterator<RunningService> {
+    return this.services.values();
+  }
+
+  close(): void {
+    clearInterval(this.sweeper);
+    for (const service of this.services.values()) service.close();
+    this.services.clear();
+  }
+
+  private accept(resource: ServiceResource): void {
+    const service = this.services.get(resource.key);
+    if (service === undefined) return;
+    for (const route of resource.routes) {
+      for (const rule of route.rules) for (const backend of rule.backends) this.use(backend.service, performance.now());
+    }
+    service.update(resource);
+    for (const listener of this.listeners) listener(resource);
+  }
+
+  private dropUnused(): void {
+    const nowMs = performance.now();
+    for (const [key, service] of this.services) {
+      const busy = (service.cluster?.use.requests ?? 0) > 0;
+      if (busy || this.pinned.has(key) || nowMs - service.lastUsedMs < UNUSED_MS) continue;
+      this.services.delete(key);
+      this.subscription.drop('service', key);
+      service.close();
+    }
+  }
+}

@@ -1,0 +1,31 @@
+import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+
+/** Opens connections to one endpoint. */
+export interface Connector {
+  readonly readyEvent: 'connect' | 'secureConnect';
+  /** Starts to connect; `onread` goes to net.connect or tls.connect as it is. */
+  open(onread: TcpNetConnectOpts['onread']): Socket | TLSSocket;
+  /** Looks at the peer once the socket is ready. Returns why it is refused, or undefined. */
+  verify(socket: Socket | TLSSocket): string | undefined;
+}
+
+/** Splits `host:port`, with IPv6 in brackets. Throws on anything else. */
+export function splitAddress(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':');
+  const port = Number(address.slice(colon + 1));
+  if (colon < 0 || !Number.isInteger(port) || port < 0 || port > 65535) {
+    throw new TypeError(`"${address}" is not HOST:PORT, like 127.0.0.1:8080 or [::1]:8080`);
+  }
+  return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port };
+}
+
+/** Plain TCP. */
+export function plainConnector(address: string): Connector {
+  const { host, port } = splitAddress(address);
+  return {
+    readyEvent: 'connect',
+    open: (onread) => connect({ host, port, noDelay: true, keepAlive: true, allowHalfOpen: true, onread }),
+    verify: () => undefined,
+  };
+}

@@ -1,0 +1,272 @@
+import { ClientConnection, type ConnectionOwner } from '../http1/client-connection.ts';
+import type { Limits } from '../http1/limits.ts';
+import { type Timed, type TimerWheel, unarmed } from '../http1/timer-wheel.ts';
+import { Transport } from '../http1/transport.ts';
+import type { Connector } from './connector.ts';
+
+/** Somebody who wants a connection to an endpoint. */
+export interface ConnectionWaiter {
+  onConnection(connection: ClientConnection): void;
+  onConnectFailed(failure: ConnectFailure): void;
+}
+
+export interface ConnectFailure {
+  readonly code: 'connect-failed' | 'connect-timeout' | 'upstream-tls' | 'pool-full';
+  readonly detail: string;
+}
+
+/** Limits of one service's pools; times in ms. */
+export interface PoolLimits {
+  connections: number;
+  pending: number;
+  requests: number;
+  connectMs: number;
+  idleMs: number;
+}
+
+/** Counters that all endpoints of one service share. */
+export interface PoolUse {
+  connections: number;
+  pending: number;
+  requests: number;
+}
+
+/** A server that closes at its own idle limit must not meet a request on the way. */
+const KEEP_ALIVE_MARGIN_MS = 1_000;
+
+/** One place where a service runs: its load as the balancer sees it, and its pool of connections. */
+export class Endpoint implements ConnectionOwner, Timed {
+  readonly address: string;
+  weight: number;
+  zone: string | undefined;
+  identity: string | undefined;
+  inFlight = 0;
+  ewmaMs = 0;
+  stampMs = 0;
+  wheelSlot = -1;
+  wheelDeadline = 0;
+  wheelNext: Timed | undefined = undefined;
+  wheelPrevious: Timed | undefined = undefined;
+  /** Open or opening. */
+  connections = 0;
+  /** Taken out of its service: connections close as they become idle. */
+  retired = false;
+  private readonly idle: ClientConnection[] = [];
+  private readonly waiting: ConnectionWaiter[] = [];
+  private opening = 0;
+  private connector: Connector;
+  private readonly use: PoolUse;
+  private limits: PoolLimits;
+  private readonly engineLimits: Limits;
+  private readonly wheel: TimerWheel;
+
+  constructor(
+    description: { address: string; weight: number; zone?: string | undefined; identity?: string | undefined },
+    pool: { connector: Connector; use: PoolUse; limits: PoolLimits; engineLimits: Limits; wheel: TimerWheel },
+  ) {
+    this.address = description.address;
+    this.weight = description.weight;
+    this.zone = description.zone;
+    this.identity = description.identity;
+    this.connector = pool.connector;
+    this.use = pool.use;
+    this.limits = pool.limits;
+    this.engineLimits = pool.engineLimits;
+    this.wheel = pool.wheel;
+    Object.assign(this, unarmed());
+  }
+
+  setLimits(limits: PoolLimits): void {
+    this.limits = limits;
+  }
+
+  /** New connections are made by `connector` from now on; idle ones of the old are closed (a new certificate, say). */
+  setConnector(connector: Connector): void {
+    this.connector = connector;
+    this.closeIdle();
+  }
+
+  get mtls(): boolean {
+    return this.identity !== undefined;
+  }
+
+  get idleCount(): number {
+    return this.idle.length;
+  }
+
+  /** An idle connection at once, or undefined: then one of the waiter's two methods is called later (or, at a limit, before this returns). */
+  acquire(waiter: ConnectionWaiter): ClientConnection | undefined {
+    const now = performance.now();
+    for (let connection = this.idle.pop(); connection !== undefined; connection = this.idle.pop()) {
+      if (!connection.transport.closed && now < this.expiry(connection)) return connection;
+      connection.abandon();
+    }
+    if (this.use.pending >= this.limits.pending) {
+      waiter.onConnectFailed({ code: 'pool-full', detail: `${this.limits.pending} requests wait for a connection already (limits: pending)` });
+      return undefined;
+    }
+    this.waiting.push(waiter);
+    this.use.pending++;
+    if (this.use.connections < this.limits.connections) this.open();
+    return undefined;
+  }
+
+  /** The waiter wants no connection any more. */
+  cancel(waiter: ConnectionWaiter): void {
+    const index = this.waiting.indexOf(waiter);
+    if (index < 0) return;
+    this.waiting.splice(index, 1);
+    this.use.pending--;
+  }
+
+  private open(): void {
+    this.connections++;
+    this.opening++;
+    this.use.connections++;
+    const connection = new ClientConnection(this, this.engineLimits);
+    const attempt = new ConnectAttempt(this.limits.connectMs, this.wheel, connection);
+    let error: Error | undefined;
+    connection.transport = Transport.connect(connection, (onread) => {
+      const socket = this.connector.open(onread);
+      socket.once(this.connector.readyEvent, () => {
+        attempt.over();
+        this.opening--;
+        const refusal = this.connector.verify(socket);
+        if (refusal === undefined) this.ready(connection);
+        else {
+          attempt.refusal = refusal;
+          connection.transport.destroy();
+        }
+      });
+      socket.once('error', (reason: Error) => {
+        error = reason;
+      });
+      socket.once('close', () => {
+        if (attempt.pending) this.opening--;
+        const failed = attempt.pending || attempt.refusal !== undefined;
+        attempt.over();
+        if (failed) this.connectFailed(attempt.failure(error, this.connector, this.address));
+      });
+      return socket;
+    });
+  }
+
+  private ready(connection: ClientConnection): void {
+    const waiter = this.nextWaiter();
+    if (waiter === undefined) this.park(connection);
+    else waiter.onConnection(connection);
+  }
+
+  private nextWaiter(): ConnectionWaiter | undefined {
+    const waiter = this.waiting.shift();
+    if (waiter !== undefined) this.use.pending--;
+    return waiter;
+  }
+
+  private connectFailed(failure: ConnectFailure): void {
+    // One attempt was made for one waiter: the others have attempts of their own on the way.
+    this.nextWaiter()?.onConnectFailed(failure);
+    this.openForWaiting();
+  }
+
+  onReusable(connection: ClientConnection): void {
+    const waiter = this.waiting.length > 0 ? this.nextWaiter() : undefined;
+    if (waiter !== undefined) waiter.onConnection(connection);
+    else this.park(connection);
+  }
+
+  private park(connection: ClientConnection): void {
+    if (this.retired) {
+      connection.abandon();
+      return;
+    }
+    connection.idleSince = performance.now();
+    this.idle.push(connection);
+    if (this.wheelSlot < 0) this.wheel.arm(this, this.limits.idleMs);
+  }
+
+  onGone(connection: ClientConnection): void {
+    this.connections--;
+    this.use.connections--;
+    const index = this.idle.indexOf(connection);
+    if (index >= 0) this.idle.splice(index, 1);
+    this.openForWaiting();
+  }
+
+  /** A place in the service's connection limit came free. */
+  private openForWaiting(): void {
+    if (this.opening < this.waiting.length && this.use.connections < this.limits.connections) this.open();
+  }
+
+  private expiry(connection: ClientConnection): number {
+    const hint = connection.keepAliveMs;
+    const limit = hint < 0 ? this.limits.idleMs : Math.min(this.limits.idleMs, Math.max(0, hint - KEEP_ALIVE_MARGIN_MS));
+    return connection.idleSince + limit;
+  }
+
+  /** Closes what has been idle too long; the oldest lie at the bottom. */
+  onDeadline(): void {
+    const now = performance.now();
+    while (this.idle.length > 0) {
+      const oldest = this.idle[0];
+      if (oldest === undefined || this.expiry(oldest) > now) break;
+      this.idle.shift();
+      oldest.abandon();
+    }
+    const next = this.idle[0];
+    if (next !== undefined) this.wheel.arm(this, Math.max(1, this.expiry(next) - now));
+  }
+
+  /** No new requests come; what is in flight finishes. */
+  retire(): void {
+    this.retired = true;
+    this.closeIdle();
+  }
+
+  private closeIdle(): void {
+    for (const connection of this.idle.splice(0)) connection.abandon();
+    this.wheel.disarm(this);
+  }
+}
+
+/** The time limit of one connect, and the reason when it fails. */
+class ConnectAttempt implements Timed {
+  wheelSlot = -1;
+  wheelDeadline = 0;
+  wheelNext: Timed | undefined = undefined;
+  wheelPrevious: Timed | undefined = undefined;
+  pending = true;
+  refusal: string | undefined = undefined;
+  private timedOut = false;
+  private readonly limitMs: number;
+  private readonly wheel: TimerWheel;
+  private readonly connection: ClientConnection;
+
+  constructor(limitMs: number, wheel: TimerWheel, connection: ClientConnection) {
+    this.limitMs = limitMs;
+    this.wheel = wheel;
+    this.connection = connection;
+    wheel.arm(this, limitMs);
+  }
+
+  over(): void {
+    this.pending = false;
+    this.wheel.disarm(this);
+  }
+
+  onDeadline(): void {
+    this.timedOut = true;
+    this.connection.transport.destroy();
+  }
+
+  failure(error: Error | undefined, connector: Connector, address: string): ConnectFailure {
+    if (this.timedOut) return { code: 'connect-timeout', detail: `no connection to ${address} within ${this.limitMs} ms` };
+    if (this.refusal !== undefined) return { code: 'upstream-tls', detail: `${address}: ${this.refusal}` };
+    const code = (error as NodeJS.ErrnoException | undefined)?.code ?? 'closed';
+    const system = (error as NodeJS.ErrnoException | undefined)?.syscall === 'connect';
+    if (connector.readyEvent === 'secureConnect' && !system) {
+      return { code: 'upstream-tls', detail: `TLS with ${address} failed: ${error?.message ?? 'the peer closed during the handshake'}` };
+    }
+    return { code: 'connect-failed', detail: `connect to ${address}: ${code}` };
+  }
+}

@@ -1,0 +1,51 @@
+import { Socket, type TcpNetConnectOpts } from 'node:net';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import type { Identity } from '../identity/identity.ts';
+import { peerWorkload } from '../identity/peer.ts';
+import { clientContext, MESH_ALPN } from '../identity/tls-contexts.ts';
+import { type Connector, splitAddress } from './connector.ts';
+
+/** Mesh mTLS: proves `identity` and believes only a peer that proves `expected` (`namespace/serviceaccount`). */
+export function mtlsConnector(address: string, expected: string, current: () => Identity | undefined): Connector {
+  const { host, port } = splitAddress(address);
+  let session: Buffer | undefined;
+  let sessionOf: Identity | undefined;
+  return {
+    readyEvent: 'secureConnect',
+    open(onread: TcpNetConnectOpts['onread']) {
+      const identity = current();
+      if (identity === undefined) return failing('this proxy has no certificate yet');
+      if (sessionOf !== identity) [session, sessionOf] = [undefined, identity];
+      const options: ConnectionOptions & Pick<TcpNetConnectOpts, 'noDelay' | 'keepAlive' | 'onread'> = {
+        host,
+        port,
+        secureContext: clientContext(identity),
+        ALPNProtocols: [MESH_ALPN, 'http/1.1'],
+        // The name is checked by SPIFFE ID in `verify`, not by DNS.
+        checkServerIdentity: () => undefined,
+        rejectUnauthorized: true,
+        noDelay: true,
+        keepAlive: true,
+        allowHalfOpen: true,
+        ...(session !== undefined && { session }),
+        onread, // tls.connect hands it to its socket, as net.connect does
+      };
+      const socket = connect(options);
+      socket.on('session', (ticket) => {
+        if (sessionOf === identity) session = ticket;
+      });
+      return socket;
+    },
+    verify(socket) {
+      const identity = current();
+      const peer = peerWorkload(socket as TLSSocket, identity?.trustDomain ?? '');
+      if ('refused' in peer) return peer.refused;
+      return peer.workload === expected ? undefined : `it proved to be ${peer.workload}, but ${expected} was to be there (serviceAccount of the service)`;
+    },
+  };
+}
+
+/** A socket that fails as a refused connection does. */
+function failing(message: string): Socket {
+  return new Socket().destroy(new Error(message));
+}
