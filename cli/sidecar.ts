@@ -1,57 +1,49 @@
 import { isWorkload } from '../protocol/spiffe.ts';
 import { startSidecar } from '../sidecar/main.ts';
 import type { SidecarOptions } from '../sidecar/options.ts';
+import { parseSidecarFlags, type SidecarFlags } from './sidecar-flags.ts';
 import { addressOption, durationOption, logLevelOption } from './flags.ts';
 import { createLog } from './log.ts';
 import { onStop } from './stop.ts';
 
-/** What commander read of the flags of `tulle sidecar`. */
-export interface SidecarFlags {
-  standalone?: string;
-  controlPlane?: string[];
-  bundle?: string;
-  tokenFile?: string;
-  identity?: string;
-  workload?: string;
-  serviceAccount?: string;
-  inbound?: string;
-  outbound?: string;
-  gateway?: string;
-  gatewayName?: string;
-  admin?: string;
-  namespace?: string;
-  drain: string;
-  accessLog?: boolean;
-  logLevel: string;
-}
-
 /** The options that flags mean. Throws an Error that names the flag, the value and what was meant. */
-export function sidecarOptions(flags: SidecarFlags): SidecarOptions {
-  const { standalone, controlPlane, inbound, outbound, gateway } = flags;
+export function sidecarOptions(given: SidecarFlags): SidecarOptions {
+  const flags = texts(given);
+  const [standalone, inbound, outbound, gateway] = [flags['standalone'], flags['inbound'], flags['outbound'], flags['gateway']];
+  const controlPlane = list(given['control-plane']);
   if ((standalone === undefined) === (controlPlane === undefined)) {
     throw new Error('give either --standalone MESH.YAML or --control-plane HOST:PORT');
   }
   if (inbound === undefined && outbound === undefined && gateway === undefined) {
     throw new Error('nothing to listen on: give --inbound, --outbound or --gateway with HOST:PORT');
   }
-  const drainMs = durationOption('--drain', flags.drain);
+  const drainMs = durationOption('--drain', flags['drain'] ?? '10s');
   return {
     ...(standalone !== undefined && { standalone }),
     ...(controlPlane !== undefined && { controlPlane: controlPlane.map((address) => addressOption('--control-plane', address)) }),
-    ...(flags.bundle !== undefined && { bundleFile: flags.bundle }),
-    ...(flags.tokenFile !== undefined && { tokenFile: flags.tokenFile }),
-    ...(flags.identity !== undefined && { identity: identityOption(flags.identity) }),
-    ...(flags.workload !== undefined && { workload: workloadOption(flags.workload, flags.serviceAccount) }),
+    ...(flags['bundle'] !== undefined && { bundleFile: flags['bundle'] }),
+    ...(flags['token-file'] !== undefined && { tokenFile: flags['token-file'] }),
+    ...(flags['identity'] !== undefined && { identity: identityOption(flags['identity']) }),
+    ...(flags['workload'] !== undefined && { workload: workloadOption(flags['workload'], flags['service-account']) }),
     ...(inbound !== undefined && { inbound: addressOption('--inbound', inbound) }),
     ...(outbound !== undefined && { outbound: addressOption('--outbound', outbound) }),
     ...(gateway !== undefined && { gateway: addressOption('--gateway', gateway) }),
-    ...(flags.gatewayName !== undefined && { gatewayName: flags.gatewayName }),
-    ...(flags.admin !== undefined && { admin: addressOption('--admin', flags.admin) }),
-    ...(flags.namespace !== undefined && { namespace: flags.namespace }),
+    ...(flags['gateway-name'] !== undefined && { gatewayName: flags['gateway-name'] }),
+    ...(flags['admin'] !== undefined && { admin: addressOption('--admin', flags['admin']) }),
+    ...(flags['namespace'] !== undefined && { namespace: flags['namespace'] }),
     drainMs,
-    accessLog: flags.accessLog ?? false,
-    logLevel: logLevelOption(flags.logLevel),
+    accessLog: given['access-log'] === true,
+    logLevel: logLevelOption(flags['log-level'] ?? 'info'),
   };
+}
+
+/** The flags that have one value. */
+function texts(flags: SidecarFlags): Partial<Record<string, string>> {
+  return Object.fromEntries(Object.entries(flags).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+}
+
+function list(value: SidecarFlags[string]): string[] | undefined {
+  return Array.isArray(value) ? value : undefined;
 }
 
 function identityOption(text: string): NonNullable<SidecarOptions['identity']> {
@@ -71,8 +63,8 @@ function workloadOption(text: string, serviceAccount: string | undefined): NonNu
 }
 
 /** Runs a data plane until it is told to stop; prints one line of JSON once it accepts. */
-export async function sidecarCommand(flags: SidecarFlags): Promise<void> {
-  const options = sidecarOptions(flags);
+export async function sidecarCommand(args: readonly string[]): Promise<void> {
+  const options = sidecarOptions(parseSidecarFlags(args));
   const sidecar = await startSidecar(options, createLog(options.logLevel ?? 'info'));
   console.log(JSON.stringify({ event: 'ready', pid: process.pid, ...sidecar.addresses }));
   onStop(() => sidecar.drain());

@@ -22,8 +22,8 @@ import type { RunningSidecar, SidecarOptions } from './options.ts';
 import { RunningServices } from './routing/services.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { Recorder } from './telemetry/recorder.ts';
-import { plainConnector } from './upstream/connector.ts';
-import { mtlsConnector } from './upstream/mtls-connector.ts';
+import { plainConnector, refusingConnector } from './upstream/connector.ts';
+import type { MtlsParts } from './listeners/mtls-parts.ts';
 import { VERSION } from '../protocol/version.ts';
 
 const DRAIN_MS = 10_000;
@@ -54,6 +54,8 @@ class Sidecar implements RunningSidecar {
   private readonly self: string;
   private readonly recorder: Recorder;
   private identity: IdentitySource | undefined = undefined;
+  /** TLS is loaded only where there is an identity: it weighs 6 MB. */
+  private mtls: MtlsParts | undefined = undefined;
   private subscription: Subscription | undefined = undefined;
   private services: RunningServices | undefined = undefined;
   private gateway: GatewayRouter | undefined = undefined;
@@ -71,6 +73,7 @@ class Sidecar implements RunningSidecar {
 
   async start(): Promise<void> {
     this.identity = await this.openIdentity();
+    if (this.identity !== undefined) this.mtls = await import('./listeners/mtls-parts.ts');
     const subscription = await this.openSubscription();
     this.subscription = subscription;
     const parts: ClusterParts = { connectorFor: (endpoint) => this.connectorFor(endpoint), engineLimits: DEFAULT_LIMITS, wheel: this.wheel };
@@ -113,9 +116,10 @@ class Sidecar implements RunningSidecar {
 
   /** Where the endpoint has an identity, mTLS or nothing: never plain text by mistake. */
   private connectorFor(endpoint: EndpointDescription) {
-    const { identity } = this;
+    const { identity, mtls } = this;
     if (endpoint.identity === undefined) return plainConnector(endpoint.address);
-    return mtlsConnector(endpoint.address, endpoint.identity, () => identity?.current());
+    if (mtls === undefined) return refusingConnector('the endpoint takes mesh mTLS only, and this proxy has no identity (--identity or --control-plane)');
+    return mtls.mtlsConnector(endpoint.address, endpoint.identity, () => identity?.current());
   }
 
   private host(kind: RelayHost['kind'], plan: RelayHost['plan'], addedFields: RelayHost['addedFields'] = () => ''): RelayHost {
@@ -143,6 +147,7 @@ class Sidecar implements RunningSidecar {
       limits: DEFAULT_LIMITS,
       connections: this.connections,
       identity: this.identity,
+      mtls: this.mtls,
       strict: () => router.strict,
       application: workload.address,
       log: this.log,
@@ -200,7 +205,7 @@ class Sidecar implements RunningSidecar {
       explain: (id) => recorder.explanations.find(id),
       recent: (limit) => recorder.explanations.recent(limit),
       drain: () => void this.drain(),
-    });
+    }, DEFAULT_LIMITS, this.wheel);
     this.closers.push(opened.close);
     this.addresses.admin = opened.address;
   }

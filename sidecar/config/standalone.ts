@@ -1,13 +1,18 @@
-import { Worker } from 'node:worker_threads';
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { formatProblem, type Problem } from '../../protocol/problem.ts';
-import type { Resource, ResourceKind, Resources } from '../../protocol/resources.ts';
+import type { GatewayResource, Resource, ResourceKind, Resources, ServiceResource } from '../../protocol/resources.ts';
 import { watchFile } from '../../protocol/watch-file.ts';
 import type { Log } from '../log.ts';
 import type { Subscription, SubscriptionState } from './subscription.ts';
 
-/** What the worker posts. */
+/** What the reader prints. */
 export interface MeshReading {
-  readonly resources?: Resources;
+  readonly found?: {
+    readonly trustDomain: string;
+    readonly services: readonly ServiceResource[];
+    readonly gateways: readonly GatewayResource[];
+  };
   readonly problems: readonly Problem[];
 }
 
@@ -16,17 +21,32 @@ export class MeshFileError extends Error {
   readonly code = 'ERR_TULLE_MESH_FILE';
 }
 
+const MAX_OUTPUT = 256 * 1024 * 1024;
+
 /**
- * Reads the file in a thread that ends: schemas and the YAML reader weigh 20 MB that a running proxy
+ * Reads the file in a process that ends: schemas and the YAML reader weigh 17 MB that a running proxy
  * does not need.
  */
-function readMesh(file: string): Promise<MeshReading> {
-  const script = new URL(import.meta.url.endsWith('.ts') ? './mesh-worker.ts' : './mesh-worker.js', import.meta.url);
+function readMesh(file: string): Promise<{ resources?: Resources; problems: readonly Problem[] }> {
+  const script = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './mesh-reader.ts' : './mesh-reader.js', import.meta.url));
   return new Promise((resolve, reject) => {
-    const worker = new Worker(script, { workerData: { file } });
-    worker.once('message', resolve);
-    worker.once('error', reject);
+    execFile(process.execPath, [script, file], { maxBuffer: MAX_OUTPUT, encoding: 'utf8' }, (error, output) => {
+      if (error !== null) {
+        reject(new Error(`reading ${file} failed: ${error.message}`));
+        return;
+      }
+      const { found, problems } = JSON.parse(output) as MeshReading;
+      resolve(found === undefined ? { problems } : { resources: indexed(found), problems });
+    });
   });
+}
+
+function indexed(found: NonNullable<MeshReading['found']>): Resources {
+  return {
+    trustDomain: found.trustDomain,
+    services: new Map(found.services.map((service) => [service.key, service])),
+    gateways: new Map(found.gateways.map((gateway) => [gateway.key, gateway])),
+  };
 }
 
 /** Runs on a mesh.yaml alone and follows its edits; a broken edit keeps the last good state. Throws MeshFileError if it is broken at the start. */
@@ -104,7 +124,7 @@ class StandaloneSubscription implements Subscription {
 
   private async reload(): Promise<void> {
     const number = ++this.reading;
-    const { resources, problems } = await readMesh(this.file);
+    const { resources, problems } = await readMesh(this.file).catch((error: Error) => ({ resources: undefined, problems: [unreadable(error)] }));
     if (number !== this.reading) return;
     for (const problem of problems) this.log.warn({ file: this.file }, formatProblem(problem));
     if (resources === undefined) {
@@ -122,4 +142,8 @@ class StandaloneSubscription implements Subscription {
       if (old?.version !== this.find(kind, key)?.version) this.tell(kind, key);
     }
   }
+}
+
+function unreadable(error: Error): Problem {
+  return { severity: 'error', field: '', value: '', message: error.message, meant: '' };
 }

@@ -2,9 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import type { Identity } from './identity.ts';
 
-/** What sidecars speak to each other: no other mesh, and no plain TLS server, offers it. */
-export const MESH_ALPN = 'tulle/1+http/1.1';
-
 const clientContexts = new WeakMap<Identity, SecureContext>();
 
 /** TLS 1.3 with this identity, trusting its bundle only. */

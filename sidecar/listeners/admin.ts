@@ -1,7 +1,13 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
+import type { FramingProblem } from '../http1/framing-problem.ts';
+import type { Head } from '../http1/head.ts';
+import type { Limits } from '../http1/limits.ts';
+import { phrase } from '../http1/phrases.ts';
+import { type RequestHandler, ServerConnection } from '../http1/server-connection.ts';
+import type { TimerWheel } from '../http1/timer-wheel.ts';
 import { describe, type Explanation } from '../telemetry/explanation.ts';
-import { splitAddress } from '../upstream/connector.ts';
+import { Transport } from '../http1/transport.ts';
+import { type Acceptor, accept } from './accept.ts';
 
 /** What the admin port shows, read when asked. */
 export interface AdminSources {
@@ -17,81 +23,146 @@ export interface AdminSources {
 
 const PAGES = 'livez readyz metrics config certs explain explain/REQUEST-ID (POST) drain';
 const RECENT = 100;
+const MAX_CONNECTIONS = 256;
 
-/** Opens the admin port (HTTP by node:http: this is not the hot path). Throws an error that names the address. */
-export function openAdmin(address: string, sources: AdminSources): Promise<{ address: string; close: () => void }> {
-  const { host, port } = splitAddress(address);
-  const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 8192 }, (request, response) => {
-    serve(request, response, sources).catch((error: unknown) => {
-      send(response, 500, 'text/plain', `${error instanceof Error ? error.message : String(error)}\n`);
-    });
+/**
+ * Opens the admin port, on the engine's own server side: node:http would cost every sidecar 11 MB.
+ * Throws an error that names the address.
+ */
+export async function openAdmin(address: string, sources: AdminSources, limits: Limits, wheel: TimerWheel): Promise<{ address: string; close: () => void }> {
+  const open = new Set<ServerConnection>();
+  const acceptor: Acceptor = await accept(address, (socket) => {
+    if (open.size >= MAX_CONNECTIONS) {
+      socket.destroy();
+      return;
+    }
+    const connection = new ServerConnection(undefined as unknown as RequestHandler, limits, wheel);
+    connection.handler = new AdminHandler(connection, sources, () => open.delete(connection));
+    open.add(connection);
+    connection.open(Transport.adopt(connection, socket));
   });
-  server.maxConnections = 256;
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(new Error(`cannot listen on ${address} (admin): ${error.code ?? error.message}`)));
-    server.listen({ host, port }, () => {
-      const bound = server.address();
-      const shown = bound !== null && typeof bound === 'object' ? `${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}` : address;
-      resolve({
-        address: shown,
-        close: () => {
-          server.close();
-          server.closeAllConnections();
-        },
-      });
-    });
-  });
+  return {
+    address: acceptor.address,
+    close: () => {
+      acceptor.stop();
+      for (const connection of open) connection.transport.destroy();
+    },
+  };
+}
+
+interface Page {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+function text(status: number, body: string): Page {
+  return { status, type: 'text/plain; charset=utf-8', body };
+}
+
+function json(status: number, value: unknown): Page {
+  return { status, type: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` };
+}
+
+/** Answers the requests of one connection to the admin port. */
+class AdminHandler implements RequestHandler {
+  private readonly server: ServerConnection;
+  private readonly sources: AdminSources;
+  private readonly onGone: () => void;
+  private head: Head | undefined = undefined;
+
+  constructor(server: ServerConnection, sources: AdminSources, onGone: () => void) {
+    this.server = server;
+    this.sources = sources;
+    this.onGone = onGone;
+  }
+
+  onRequest(head: Head): void {
+    this.head = head;
+  }
+
+  onRequestData(): void {}
+
+  /** Answered when the request is read whole: a body is thrown away. */
+  onRequestEnd(): void {
+    const { head } = this;
+    if (head === undefined) return;
+    this.head = undefined;
+    const isHead = head.method === 'HEAD';
+    page(head, this.sources).then(
+      (found) => this.send(found, isHead),
+      (error: unknown) => this.send(text(500, `${error instanceof Error ? error.message : String(error)}\n`), isHead),
+    );
+  }
+
+  onRefused(problem: FramingProblem): void {
+    this.send(text(problem.status, `${problem.detail}\n`), false);
+  }
+
+  onRequestAborted(): void {
+    this.head = undefined;
+    this.server.abort();
+  }
+
+  onRequestFlush(): void {}
+  onResponseWritable(): void {}
+  onTunnelEnd(): void {}
+
+  onDisconnected(): void {
+    this.head = undefined;
+    this.onGone();
+  }
+
+  private send({ status, type, body }: Page, isHead: boolean): void {
+    const bytes = Buffer.from(body);
+    const close = this.server.willClose ? 'connection: close\r\n' : '';
+    const head =
+      `HTTP/1.1 ${status} ${phrase(status)}\r\ncontent-type: ${type}\r\ncontent-length: ${bytes.length}\r\n` +
+      `cache-control: no-store\r\nx-content-type-options: nosniff\r\n${close}\r\n`;
+    this.server.responseHead(head);
+    if (!isHead) this.server.responseData(undefined, bytes, 0, bytes.length);
+    this.server.responseEnd();
+  }
 }
 
 /** A page in a browser must not reach this port by a name that it made resolve to it (DNS rebinding). */
-function hostIsLocal(request: IncomingMessage): boolean {
-  const name = (request.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+function hostIsLocal(head: Head): boolean {
+  const name = (head.get('host') ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
   return name === 'localhost' || isIP(name) !== 0;
 }
 
-async function serve(request: IncomingMessage, response: ServerResponse, sources: AdminSources): Promise<void> {
-  request.resume();
-  const { pathname } = new URL(request.url ?? '/', 'http://admin');
-  if (!hostIsLocal(request)) return send(response, 403, 'text/plain', 'the admin port is reached by localhost or an IP address only\n');
-  if (request.method === 'POST' && pathname === '/drain') {
+async function page(head: Head, sources: AdminSources): Promise<Page> {
+  const path = head.target.split('?', 1)[0] ?? '/';
+  if (!hostIsLocal(head)) return text(403, 'the admin port is reached by localhost or an IP address only\n');
+  if (head.method === 'POST' && path === '/drain') {
     sources.drain();
-    return send(response, 202, 'text/plain', 'draining\n');
+    return text(202, 'draining\n');
   }
-  if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'text/plain', `there are: ${PAGES}\n`);
-  switch (pathname) {
+  if (head.method !== 'GET' && head.method !== 'HEAD') return text(405, `there are: ${PAGES}\n`);
+  switch (path) {
     case '/livez':
-      return send(response, 200, 'text/plain', 'ok\n');
+      return text(200, 'ok\n');
     case '/readyz': {
       const state = sources.ready();
-      return sendJson(response, state.ready ? 200 : 503, state);
+      return json(state.ready ? 200 : 503, state);
     }
     case '/metrics': {
-      const { text, contentType } = await sources.metrics();
-      return send(response, 200, contentType, text);
+      const metrics = await sources.metrics();
+      return { status: 200, type: metrics.contentType, body: metrics.text };
     }
     case '/config':
-      return sendJson(response, 200, sources.config());
+      return json(200, sources.config());
     case '/certs':
-      return sendJson(response, 200, sources.certs());
+      return json(200, sources.certs());
     case '/explain':
-      return sendJson(response, 200, sources.recent(RECENT));
+      return json(200, sources.recent(RECENT));
     default:
-      return pathname.startsWith('/explain/') ? explain(pathname.slice('/explain/'.length), request, response, sources) : send(response, 404, 'text/plain', `there are: ${PAGES}\n`);
+      return path.startsWith('/explain/') ? explain(path.slice('/explain/'.length), head, sources) : text(404, `there are: ${PAGES}\n`);
   }
 }
 
-function explain(id: string, request: IncomingMessage, response: ServerResponse, sources: AdminSources): void {
+function explain(id: string, head: Head, sources: AdminSources): Page {
   const explanation = sources.explain(id);
-  if (explanation === undefined) return send(response, 404, 'text/plain', 'this proxy remembers no request of that id; only the newest are kept\n');
-  if ((request.headers.accept ?? '').includes('text/plain')) return send(response, 200, 'text/plain; charset=utf-8', describe(explanation));
-  sendJson(response, 200, explanation);
-}
-
-function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  send(response, status, 'application/json', `${JSON.stringify(value, null, 2)}\n`);
-}
-
-function send(response: ServerResponse, status: number, type: string, body: string): void {
-  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
-  response.end(body);
+  if (explanation === undefined) return text(404, 'this proxy remembers no request of that id; only the newest are kept\n');
+  return (head.get('accept') ?? '').includes('text/plain') ? text(200, describe(explanation)) : json(200, explanation);
 }

@@ -3,8 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Limits } from '../http1/limits.ts';
 import { Transport } from '../http1/transport.ts';
 import type { IdentitySource } from '../identity/identity.ts';
-import { peerWorkload } from '../identity/peer.ts';
-import { MESH_ALPN } from '../identity/tls-contexts.ts';
+import { MESH_ALPN } from '../identity/mesh-alpn.ts';
 import type { Log } from '../log.ts';
 import { looksLikeTls, readClientHello } from '../tcp/client-hello.ts';
 import { splice } from '../tcp/splice.ts';
@@ -12,13 +11,15 @@ import { splitAddress } from '../upstream/connector.ts';
 import { serveHttp1 } from './accept.ts';
 import type { Connections } from './connections.ts';
 import type { RelayHost } from './relay.ts';
-import { TlsAcceptor } from './tls-acceptor.ts';
+import type { MtlsParts } from './mtls-parts.ts';
+import type { TlsAcceptor } from './tls-acceptor.ts';
 
 export interface InboundParts {
   readonly host: RelayHost;
   readonly limits: Limits;
   readonly connections: Connections;
   readonly identity: IdentitySource | undefined;
+  readonly mtls: MtlsParts | undefined;
   /** Whether only mesh mTLS is let in, as far as is known now. */
   readonly strict: () => boolean;
   /** Where the application listens. */
@@ -84,10 +85,10 @@ export class InboundListener {
   }
 
   private tlsAcceptor(): TlsAcceptor | undefined {
-    const { identity, log } = this.parts;
+    const { identity, mtls, log } = this.parts;
     const current = identity?.current();
-    if (this.acceptor === undefined && identity !== undefined && current !== undefined) {
-      this.acceptor = new TlsAcceptor(
+    if (this.acceptor === undefined && identity !== undefined && mtls !== undefined && current !== undefined) {
+      this.acceptor = new mtls.TlsAcceptor(
         identity,
         current,
         (socket) => this.serveSecure(socket),
@@ -98,8 +99,8 @@ export class InboundListener {
   }
 
   private serveSecure(socket: TLSSocket): void {
-    const { host, limits, connections, identity, log } = this.parts;
-    const peer = peerWorkload(socket, identity?.current()?.trustDomain ?? '');
+    const { host, limits, connections, identity, mtls, log } = this.parts;
+    const peer = mtls?.peerWorkload(socket, identity?.current()?.trustDomain ?? '') ?? { refused: 'no identity' };
     if ('refused' in peer) {
       log.warn({ peer: socket.remoteAddress, reason: peer.refused }, 'a mesh peer was refused');
       socket.destroy();

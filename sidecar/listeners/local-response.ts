@@ -1,10 +1,5 @@
-import { STATUS_CODES } from 'node:http';
 import type { Exchange, LocalAnswer } from '../exchange.ts';
-
-/** Reason phrases without loading more than Node's table. */
-function phrase(status: number): string {
-  return STATUS_CODES[status] ?? 'Error';
-}
+import { phrase } from '../http1/phrases.ts';
 
 /**
  * The bytes of a response that Tulle makes itself: RFC 9457 problem details, and `tulle-reason`.

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Identity, IdentitySource } from '../identity/identity.ts';
-import { contextOptions, MESH_ALPN, TicketKeys } from '../identity/tls-contexts.ts';
+import { MESH_ALPN } from '../identity/mesh-alpn.ts';
+import { contextOptions, TicketKeys } from '../identity/tls-contexts.ts';
 
 /** Ends mesh mTLS on accepted sockets; never listens itself. */
 export class TlsAcceptor {

@@ -1,4 +1,4 @@
-import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { connect, Socket, type TcpNetConnectOpts } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
 /** Opens connections to one endpoint. */
@@ -28,4 +28,14 @@ export function plainConnector(address: string): Connector {
     open: (onread) => connect({ host, port, noDelay: true, keepAlive: true, allowHalfOpen: true, onread }),
     verify: () => undefined,
   };
+}
+
+/** A connector that always fails, with its reason. */
+export function refusingConnector(message: string): Connector {
+  return { readyEvent: 'connect', open: () => failing(message), verify: () => message };
+}
+
+/** A socket that fails as a refused connection does. */
+export function failing(message: string): Socket {
+  return new Socket().destroy(new Error(message));
 }

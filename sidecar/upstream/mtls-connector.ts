@@ -1,9 +1,10 @@
-import { Socket, type TcpNetConnectOpts } from 'node:net';
+import type { TcpNetConnectOpts } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import type { Identity } from '../identity/identity.ts';
 import { peerWorkload } from '../identity/peer.ts';
-import { clientContext, MESH_ALPN } from '../identity/tls-contexts.ts';
-import { type Connector, splitAddress } from './connector.ts';
+import { MESH_ALPN } from '../identity/mesh-alpn.ts';
+import { clientContext } from '../identity/tls-contexts.ts';
+import { type Connector, failing, splitAddress } from './connector.ts';
 
 /** Mesh mTLS: proves `identity` and believes only a peer that proves `expected` (`namespace/serviceaccount`). */
 export function mtlsConnector(address: string, expected: string, current: () => Identity | undefined): Connector {
@@ -16,7 +17,7 @@ export function mtlsConnector(address: string, expected: string, current: () => 
       const identity = current();
       if (identity === undefined) return failing('this proxy has no certificate yet');
       if (sessionOf !== identity) [session, sessionOf] = [undefined, identity];
-      const options: ConnectionOptions & Pick<TcpNetConnectOpts, 'noDelay' | 'keepAlive' | 'onread'> = {
+      const options: ConnectionOptions & Pick<TcpNetConnectOpts, 'noDelay' | 'keepAlive' | 'allowHalfOpen' | 'onread'> = {
         host,
         port,
         secureContext: clientContext(identity),
@@ -43,9 +44,4 @@ export function mtlsConnector(address: string, expected: string, current: () => 
       return peer.workload === expected ? undefined : `it proved to be ${peer.workload}, but ${expected} was to be there (serviceAccount of the service)`;
     },
   };
-}
-
-/** A socket that fails as a refused connection does. */
-function failing(message: string): Socket {
-  return new Socket().destroy(new Error(message));
 }

@@ -1,0 +1,2 @@
+/** What sidecars speak to each other: no other mesh, and no plain TLS server, offers it. */
+export const MESH_ALPN = 'tulle/1+http/1.1';

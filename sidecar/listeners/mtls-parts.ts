@@ -1,0 +1,6 @@
+export { peerWorkload } from '../identity/peer.ts';
+export { mtlsConnector } from '../upstream/mtls-connector.ts';
+export { TlsAcceptor } from './tls-acceptor.ts';
+
+/** All that needs node:tls, loaded together or not at all. */
+export type MtlsParts = typeof import('./mtls-parts.ts');
