@@ -31,3 +31,9 @@ export function logLevelOption(text: string): string {
   if (!LEVELS.includes(text)) throw new Error(`--log-level "${text}" is not a level; write ${LEVELS.join(', ')}`);
   return text;
 }
+
+/** Host and port of an address that addressOption took. */
+export function splitAddressOption(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(colon + 1)) };
+}

@@ -6,6 +6,12 @@ async function main(args: readonly string[]): Promise<void> {
     await sidecarCommand(rest);
     return;
   }
+  if (command === 'demo-app') {
+    // A part of `tulle demo`, started by it alone.
+    const { runDemoApp } = await import('./demo/app.ts');
+    await runDemoApp(JSON.parse(rest[0] ?? '{}'));
+    return;
+  }
   const { commands } = await import('./commands.ts');
   await commands().parseAsync([...args], { from: 'user' });
 }

@@ -43,5 +43,5 @@ export function parseSidecarFlags(args: readonly string[]): SidecarFlags {
     ]),
   );
   const { values } = parseArgs({ args: [...args], options, strict: true, allowPositionals: false });
-  return values;
+  return values as SidecarFlags; // no boolean flag is given more than once: strict
 }

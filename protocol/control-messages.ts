@@ -3,6 +3,9 @@ import type { Resource, ResourceKind } from './resources.ts';
 
 /** The wire format's version; a server speaks the client's as long as it knows it. */
 export const PROTOCOL_VERSION = 1;
+/** The identity that a control plane proves. */
+export const CONTROL_PLANE_WORKLOAD = 'tulle-system/control-plane';
+
 /** A line of the stream, in bytes. */
 export const MAX_LINE_BYTES = 4 * 1024 * 1024;
 

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { parseSpiffeId } from '../../protocol/spiffe.ts';
 import type { Identity } from './identity.ts';
-import { spiffeUri } from './peer.ts';
+import { spiffeUri } from '../../protocol/peer.ts';
 
 /** Certificate, key and bundle as an identity. Throws an Error that says what is wrong with them. */
 export function readIdentity(chainPem: string, keyPem: string, bundlePem: string): Identity {

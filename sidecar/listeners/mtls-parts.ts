@@ -1,4 +1,4 @@
-export { peerWorkload } from '../identity/peer.ts';
+export { peerWorkload } from '../../protocol/peer.ts';
 export { mtlsConnector } from '../upstream/mtls-connector.ts';
 export { TlsAcceptor } from './tls-acceptor.ts';
 

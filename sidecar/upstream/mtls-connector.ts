@@ -1,7 +1,7 @@
 import type { TcpNetConnectOpts } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import type { Identity } from '../identity/identity.ts';
-import { peerWorkload } from '../identity/peer.ts';
+import { peerWorkload } from '../../protocol/peer.ts';
 import { MESH_ALPN } from '../identity/mesh-alpn.ts';
 import { clientContext } from '../identity/tls-contexts.ts';
 import { type Connector, failing, splitAddress } from './connector.ts';

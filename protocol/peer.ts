@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { parseSpiffeId } from '../../protocol/spiffe.ts';
+import { parseSpiffeId } from './spiffe.ts';
 
 /** The one URI among the subject's names, or undefined: two would leave it to the reader whom to believe. */
 export function spiffeUri(certificate: X509Certificate): string | undefined {

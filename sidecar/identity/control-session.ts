@@ -1,0 +1,41 @@
+import { type ClientHttp2Session, connect } from 'node:http2';
+import type { PeerCertificate } from 'node:tls';
+import type { Identity } from './identity.ts';
+
+/** Who answers at a control plane's address must prove to be this. */
+const CONTROL_PLANE_ID = /^URI:spiffe:\/\/[a-z0-9._-]+\/ns\/tulle-system\/sa\/control-plane$/;
+const PING_MS = 5_000;
+
+/**
+ * Opens an HTTP/2 session to a control plane, checked by `bundlePem` and its SPIFFE ID, and closed when
+ * it no longer answers pings. With `identity` it proves the workload.
+ */
+export function openControlSession(address: string, bundlePem: string, identity: Identity | undefined): ClientHttp2Session {
+  const session = connect(`https://${address}`, {
+    ca: bundlePem,
+    minVersion: 'TLSv1.3',
+    checkServerIdentity: (_host: string, certificate: PeerCertificate) => refusal(certificate),
+    ...(identity !== undefined && { key: identity.keyPem, cert: identity.chainPem }),
+  });
+  let answered = true;
+  const timer = setInterval(() => {
+    if (!answered || session.destroyed) {
+      session.destroy(new Error('the control plane does not answer any more'));
+      return;
+    }
+    answered = false;
+    if (session.connecting) return;
+    session.ping(() => {
+      answered = true;
+    });
+  }, PING_MS);
+  timer.unref();
+  session.on('close', () => clearInterval(timer));
+  session.on('error', () => {});
+  return session;
+}
+
+function refusal(certificate: PeerCertificate): Error | undefined {
+  const names = certificate.subjectaltname ?? '';
+  return CONTROL_PLANE_ID.test(names) ? undefined : new Error(`who answers is not the control plane: its certificate names "${names}"`);
+}
