@@ -11,12 +11,14 @@ export function mtlsConnector(address: string, expected: string, current: () => 
   const { host, port } = splitAddress(address);
   let session: Buffer | undefined;
   let sessionOf: Identity | undefined;
+  /** End of the peer's certificate, wall clock ms, as of the last full handshake. */
+  let verifiedUntil = 0;
   return {
     readyEvent: 'secureConnect',
     open(onread: TcpNetConnectOpts['onread']) {
       const identity = current();
       if (identity === undefined) return failing('this proxy has no certificate yet');
-      if (sessionOf !== identity) [session, sessionOf] = [undefined, identity];
+      if (sessionOf !== identity || Date.now() >= verifiedUntil) [session, sessionOf] = [undefined, identity];
       const options: ConnectionOptions & Pick<TcpNetConnectOpts, 'noDelay' | 'keepAlive' | 'allowHalfOpen' | 'onread'> = {
         host,
         port,
@@ -38,10 +40,17 @@ export function mtlsConnector(address: string, expected: string, current: () => 
       return socket;
     },
     verify(socket) {
-      const identity = current();
-      const peer = peerWorkload(socket as TLSSocket, identity?.trustDomain ?? '');
+      const secure = socket as TLSSocket;
+      // A resumed session has no certificate (OpenSSL keeps none for clients): its ticket stands for the
+      // peer that was verified when it was given, for as long as that peer's certificate was good.
+      if (secure.isSessionReused()) return Date.now() < verifiedUntil ? undefined : 'the certificate behind its resumed session has ended';
+      const peer = peerWorkload(secure, current()?.trustDomain ?? '');
       if ('refused' in peer) return peer.refused;
-      return peer.workload === expected ? undefined : `it proved to be ${peer.workload}, but ${expected} was to be there (serviceAccount of the service)`;
+      verifiedUntil = peer.notAfter;
+      if (peer.workload === expected) return undefined;
+      session = undefined;
+      verifiedUntil = 0;
+      return `it proved to be ${peer.workload}, but ${expected} was to be there (serviceAccount of the service)`;
     },
   };
 }
