@@ -6,7 +6,12 @@ import { createEndpointLoad } from './endpoint-load.ts';
 
 const STRATEGIES = ['p2c-ewma', 'least-request', 'random', 'round-robin'];
 
-function share(strategy: string, latencies: readonly number[], weights = latencies.map(() => 1), failing = -1) {
+function share(
+  strategy: string,
+  latencies: readonly number[],
+  weights = latencies.map(() => 1),
+  failing = -1,
+) {
   const balancer = createBalancer(strategy, seeded(7));
   const endpoints = latencies.map((_, index) => createEndpointLoad(`e${index}`, weights[index] ?? 1));
   const counts = latencies.map(() => 0);
@@ -42,7 +47,10 @@ function chiSquare(counts: readonly number[], expected: readonly number[]): numb
 for (const strategy of STRATEGIES) {
   test(`${strategy}: equal endpoints get equal shares (chi-square, 4 degrees of freedom, p > 0.001)`, () => {
     const counts = share(strategy, [5, 5, 5, 5, 5]);
-    assert.ok(chiSquare(counts, [1, 1, 1, 1, 1]) < 18.5 * (strategy === 'p2c-ewma' ? 10 : 1), counts.join(' '));
+    assert.ok(
+      chiSquare(counts, [1, 1, 1, 1, 1]) < 18.5 * (strategy === 'p2c-ewma' ? 10 : 1),
+      counts.join(' '),
+    );
   });
 
   test(`${strategy}: the endpoint that just failed is not chosen while another exists`, () => {
@@ -68,28 +76,79 @@ for (const strategy of ['random', 'round-robin']) {
   });
 }
 
-test('p2c-ewma: a slow endpoint gets a small share', () => {
-  const [slow = 0, ...fast] = share('p2c-ewma', [100, 5, 5]);
-  assert.ok(slow * 4 < Math.min(...fast), `${slow} ${fast}`);
-});
+for (const strategy of STRATEGIES) {
+  test(`${strategy}: a light endpoint beside heavy ones is neither starved nor flooded when nothing is busy`, () => {
+    const balancer = createBalancer(strategy, seeded(11));
+    const latency = seeded(12);
+    const weights = [1, 2, 7];
+    const endpoints = weights.map((weight, index) => createEndpointLoad(`e${index}`, weight));
+    const counts = [0, 0, 0];
+    for (let now = 0; now < 200_000; now += 10) {
+      const endpoint = balancer.pick(endpoints);
+      assert.ok(endpoint);
+      const index = endpoints.indexOf(endpoint);
+      counts[index] = (counts[index] ?? 0) + 1;
+      balancer.started(endpoint, now);
+      balancer.finished(endpoint, now + 5, 4.5 + latency(), false);
+    }
+    for (const [index, weight] of weights.entries()) {
+      const share = (counts[index] ?? 0) / 20_000;
+      // Two choices by weight w win at least when both fall on it (w squared), at most when one does.
+      const w = weight / 10;
+      assert.ok(share > w * w && share < 1 - (1 - w) ** 2 + 0.02, `${strategy}: ${counts}`);
+    }
+  });
 
-test('p2c-ewma: an endpoint that fails at once does not draw the load', () => {
-  const [failing = 0, ...fine] = share('p2c-ewma', [1, 5, 5], undefined, 0);
-  assert.ok(failing < Math.min(...fine), `${failing} ${fine}`);
-});
+  test(`${strategy}: with unequal weights too, the endpoint that just failed is not chosen while another exists`, () => {
+    const balancer = createBalancer(strategy, seeded(4));
+    for (const weights of [
+      [1, 1000],
+      [1000, 1, 1],
+      [5, 1, 1, 1000],
+    ]) {
+      const endpoints = weights.map((weight, index) => createEndpointLoad(`e${index}`, weight));
+      for (let round = 0; round < 500; round++) {
+        const avoid = endpoints[round % endpoints.length];
+        assert.notEqual(balancer.pick(endpoints, avoid), avoid);
+      }
+    }
+  });
 
-test('p2c-ewma: an endpoint that became fast again is found out', () => {
-  const balancer = createBalancer('p2c-ewma', seeded(5));
-  const [slow, fast] = [createEndpointLoad('slow'), createEndpointLoad('fast')];
-  balancer.started(slow, 0);
-  balancer.finished(slow, 100, 500, false);
-  let tried = 0;
-  for (let now = 100; now < 120_000; now += 10) {
-    const chosen = balancer.pick([slow, fast]);
-    assert.ok(chosen);
-    if (chosen === slow) tried++;
-    balancer.started(chosen, now);
-    balancer.finished(chosen, now + 5, 5, false);
+  test(`${strategy}: a new array brings new endpoints and weights into force`, () => {
+    const balancer = createBalancer(strategy, seeded(5));
+    const old = [createEndpointLoad('a'), createEndpointLoad('b'), createEndpointLoad('c', 9)];
+    for (let round = 0; round < 50; round++) assert.ok(balancer.pick(old));
+    const fresh = [createEndpointLoad('d'), createEndpointLoad('e')];
+    for (let round = 0; round < 200; round++)
+      assert.ok(fresh.includes(balancer.pick(fresh) ?? createEndpointLoad('none')));
+    const gone = old[0];
+    for (let round = 0; round < 200; round++)
+      assert.ok(fresh.includes(balancer.pick(fresh, gone) ?? createEndpointLoad('none')));
+  });
+}
+
+test('round-robin: turns are smooth: a heavy endpoint is not given its turns in a row', () => {
+  const balancer = createBalancer('round-robin', seeded(6));
+  const endpoints = [createEndpointLoad('light', 1), createEndpointLoad('a', 2), createEndpointLoad('b', 2)];
+  let row = 0;
+  let longest = 0;
+  let before: unknown;
+  for (let turn = 0; turn < 1000; turn++) {
+    const endpoint = balancer.pick(endpoints);
+    row = endpoint === before ? row + 1 : 1;
+    longest = Math.max(longest, row);
+    before = endpoint;
   }
-  assert.ok(tried > 100, `${tried}`);
+  assert.ok(longest <= 2, `${longest} in a row`);
+});
+
+test('round-robin: the proxies of a fleet do not all begin with the same endpoint', () => {
+  const endpoints = ['a', 'b', 'c', 'd'].map((address) => createEndpointLoad(address));
+  const begun = new Set(
+    Array.from(
+      { length: 40 },
+      (_, seed) => createBalancer('round-robin', seeded(seed + 1)).pick(endpoints)?.address,
+    ),
+  );
+  assert.equal(begun.size, 4);
 });

@@ -6,9 +6,14 @@ import { roundRobin } from './round-robin.ts';
 
 /** Chooses among a service's endpoints, told of what becomes of each choice. */
 export interface Balancer {
-  /** One of `endpoints`; not `avoid` where there is another. Undefined when there are none. */
+  /**
+   * One of `endpoints`; not `avoid` (the one that just failed) where there is another. Undefined when there
+   * are none. Tables are kept for an array: other endpoints or weights must come as a new array.
+   */
   pick<E extends EndpointLoad>(endpoints: readonly E[], avoid?: E): E | undefined;
+  /** Times in ms of the clock of `EndpointLoad`. */
   started(endpoint: EndpointLoad, nowMs: number): void;
+  /** `latencyMs`: to the response's head; `failed`: by what the caller counts as the endpoint's failure. */
   finished(endpoint: EndpointLoad, nowMs: number, latencyMs: number, failed: boolean): void;
 }
 
@@ -16,7 +21,7 @@ export interface Balancer {
 export function createBalancer(strategy: string, random: () => number = Math.random): Balancer {
   switch (strategy) {
     case 'round-robin':
-      return roundRobin();
+      return roundRobin(random);
     case 'least-request':
       return leastRequest(random);
     case 'random':

@@ -10,7 +10,7 @@ const CONNECT_MS = 2_000;
 const IDLE_MS = 60_000;
 
 /** Makes connectors: plain, or mTLS where the endpoint has an identity to prove. */
-export type ConnectorFactory = (endpoint: EndpointDescription) => Connector;
+type ConnectorFactory = (endpoint: EndpointDescription) => Connector;
 
 export interface ClusterParts {
   readonly connectorFor: ConnectorFactory;

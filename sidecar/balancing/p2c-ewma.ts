@@ -1,39 +1,101 @@
 import type { Balancer } from './balancer.ts';
 import type { EndpointLoad } from './endpoint-load.ts';
-import { cheaperOfTwo } from './two-choices.ts';
+import { TwoChoices } from './two-choices.ts';
 
 const DECAY_MS = 10_000;
 /** A failure is told faster than it is answered: it must not make an endpoint look quick. */
 const FAILURE_PENALTY = 4;
-/** First guess while no endpoint of the service was measured yet. */
+/** While no endpoint of the service was measured, only requests in flight count. */
 const UNKNOWN_MS = 1;
+/** Below this, an idle endpoint's estimate is used as it is. */
+const IDLE_MS = 100;
+/** So many peers are enough for a median. */
+const MEDIAN_OF = 33;
 
 /**
- * Power of two choices by peak EWMA latency times requests in flight (Finagle, linkerd): a latency above
- * the average replaces it at once, one below it pulls it down over ten seconds.
+ * Power of two choices by peak EWMA latency times requests in flight (Finagle's and Linkerd's): a latency
+ * above the estimate replaces it at once, one below it pulls it down over ten seconds. An endpoint that
+ * is new starts from the median of its peers.
  */
 export function p2cEwma(random: () => number): Balancer {
-  let now = 0;
-  /** Average over the endpoints measured, for those that are new. */
-  let typicalMs = UNKNOWN_MS;
-  const cost = (endpoint: EndpointLoad): number => {
-    const measured = endpoint.ewmaMs === 0 ? typicalMs : decayed(endpoint, now);
-    return (measured * (endpoint.inFlight + 1)) / endpoint.weight;
-  };
-  return {
-    pick: (endpoints, avoid) => cheaperOfTwo(endpoints, avoid, random, cost),
-    started(endpoint, nowMs) {
-      now = nowMs;
-      endpoint.inFlight++;
-    },
-    finished(endpoint, nowMs, latencyMs, failed) {
-      now = nowMs;
-      endpoint.inFlight--;
-      const sample = Math.max(0.01, failed ? Math.max(latencyMs, typicalMs) * FAILURE_PENALTY : latencyMs);
-      observe(endpoint, nowMs, sample);
-      if (!failed) typicalMs += (sample - typicalMs) * 0.05;
-    },
-  };
+  return new PeakEwma(random);
+}
+
+class PeakEwma implements Balancer {
+  private readonly choices: TwoChoices;
+  private readonly scratch = new Float64Array(MEDIAN_OF);
+  /** Time of the newest event. */
+  private nowMs = 0;
+  /** What a success takes lately: what failures are measured by. */
+  private typicalMs = UNKNOWN_MS;
+
+  constructor(random: () => number) {
+    this.choices = new TwoChoices(random);
+  }
+
+  pick<E extends EndpointLoad>(endpoints: readonly E[], avoid?: E): E | undefined {
+    if (endpoints.length < 2) return endpoints[0];
+    const { choices } = this;
+    choices.draw(endpoints, avoid);
+    const one = endpoints[choices.first] as E; // both are below the length
+    const two = endpoints[choices.second] as E;
+    if (one.ewmaMs === 0 || two.ewmaMs === 0) this.introduce(endpoints, one, two);
+    return this.cost(two, choices.mean) < this.cost(one, choices.mean) ? two : one;
+  }
+
+  started(endpoint: EndpointLoad, nowMs: number): void {
+    this.nowMs = nowMs;
+    endpoint.inFlight++;
+  }
+
+  finished(endpoint: EndpointLoad, nowMs: number, latencyMs: number, failed: boolean): void {
+    this.nowMs = nowMs;
+    endpoint.inFlight--;
+    if (failed) {
+      observe(endpoint, nowMs, Math.max(latencyMs, this.typicalMs) * FAILURE_PENALTY);
+      return;
+    }
+    const sampleMs = Math.max(0.01, latencyMs);
+    observe(endpoint, nowMs, sampleMs);
+    this.typicalMs += (sampleMs - this.typicalMs) * 0.05;
+  }
+
+  private cost(endpoint: EndpointLoad, meanWeight: number): number {
+    const idleMs = this.nowMs - endpoint.stampMs;
+    let estimateMs = endpoint.ewmaMs === 0 ? UNKNOWN_MS : endpoint.ewmaMs;
+    // One that nobody asks becomes cheaper with time, so that it is tried again.
+    if (idleMs > IDLE_MS && endpoint.inFlight === 0) estimateMs *= Math.exp(-idleMs / DECAY_MS);
+    return estimateMs * (1 + (endpoint.inFlight * meanWeight) / endpoint.weight);
+  }
+
+  /** Gives those of the two that were never measured their peers' median, if there is one. */
+  private introduce(endpoints: readonly EndpointLoad[], one: EndpointLoad, two: EndpointLoad): void {
+    const medianMs = this.median(endpoints);
+    if (medianMs === 0) return;
+    if (one.ewmaMs === 0) begin(one, this.nowMs, medianMs);
+    if (two.ewmaMs === 0) begin(two, this.nowMs, medianMs);
+  }
+
+  /** Of the estimates of some measured endpoints from a changing start on; 0 when none was measured. */
+  private median(endpoints: readonly EndpointLoad[]): number {
+    const { scratch } = this;
+    let known = 0;
+    const start = this.choices.first;
+    const look = Math.min(endpoints.length, MEDIAN_OF * 8);
+    for (let i = 0; i < look && known < MEDIAN_OF; i++) {
+      const { ewmaMs } = endpoints[(start + i) % endpoints.length] as EndpointLoad; // below the length
+      if (ewmaMs === 0) continue;
+      let at = known++;
+      for (; at > 0 && (scratch[at - 1] as number) > ewmaMs; at--) scratch[at] = scratch[at - 1] as number;
+      scratch[at] = ewmaMs;
+    }
+    return known === 0 ? 0 : (scratch[known >> 1] as number);
+  }
+}
+
+function begin(endpoint: EndpointLoad, nowMs: number, ewmaMs: number): void {
+  endpoint.ewmaMs = ewmaMs;
+  endpoint.stampMs = nowMs;
 }
 
 function observe(endpoint: EndpointLoad, nowMs: number, sampleMs: number): void {
@@ -44,10 +106,4 @@ function observe(endpoint: EndpointLoad, nowMs: number, sampleMs: number): void 
     endpoint.ewmaMs = current * keep + sampleMs * (1 - keep);
   }
   endpoint.stampMs = nowMs;
-}
-
-/** An endpoint that nobody asks becomes cheaper with time, so that it is tried again. */
-function decayed(endpoint: EndpointLoad, nowMs: number): number {
-  const idleMs = nowMs - endpoint.stampMs;
-  return idleMs < 100 || endpoint.inFlight > 0 ? endpoint.ewmaMs : endpoint.ewmaMs * Math.exp(-idleMs / DECAY_MS);
 }

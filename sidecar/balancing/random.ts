@@ -1,20 +1,16 @@
 import type { Balancer } from './balancer.ts';
-import { countInFlight } from './two-choices.ts';
+import type { EndpointLoad } from './endpoint-load.ts';
+import { countInFlight } from './in-flight.ts';
+import { WeightedDraw } from './weighted-draw.ts';
 
 /** By chance alone, in proportion to weight. */
 export function uniform(random: () => number): Balancer {
+  const weighted = new WeightedDraw(random);
   return {
-    pick(endpoints, avoid) {
-      let total = 0;
-      for (const endpoint of endpoints) if (endpoint !== avoid) total += endpoint.weight;
-      if (total === 0) return endpoints[0];
-      let left = random() * total;
-      for (const endpoint of endpoints) {
-        if (endpoint === avoid) continue;
-        left -= endpoint.weight;
-        if (left < 0) return endpoint;
-      }
-      return endpoints.findLast((endpoint) => endpoint !== avoid);
+    pick<E extends EndpointLoad>(endpoints: readonly E[], avoid?: E): E | undefined {
+      if (endpoints.length < 2) return endpoints[0];
+      weighted.prepare(endpoints);
+      return endpoints[weighted.drawOther(endpoints, avoid)];
     },
     ...countInFlight,
   };

@@ -1,34 +1,46 @@
 import type { EndpointLoad } from './endpoint-load.ts';
+import { WeightedDraw } from './weighted-draw.ts';
 
-/** Draws two different endpoints at random, `avoid` left out where others exist, and takes the cheaper. */
-export function cheaperOfTwo<E extends EndpointLoad>(
-  endpoints: readonly E[],
-  avoid: E | undefined,
-  random: () => number,
-  cost: (endpoint: E) => number,
-): E | undefined {
-  const count = endpoints.length;
-  if (count <= 1) return endpoints[0];
-  let first = Math.floor(random() * count);
-  if (endpoints[first] === avoid) first = (first + 1) % count;
-  if (count === 2 && avoid !== undefined && endpoints.includes(avoid)) return endpoints[first];
-  let second = Math.floor(random() * (count - 1));
-  if (second >= first) second++;
-  if (endpoints[second] === avoid) {
-    second = (second + 1) % count;
-    if (second === first) second = (second + 1) % count;
+/**
+ * Draws the two endpoints of which the cheaper is taken. Equal weights: two different ones. Unequal: each
+ * by weight, perhaps the same twice, so that a share follows the weight when nothing is busy: weight as a
+ * part of the cost would starve the lighter of two idle endpoints, and two different ones of two would
+ * make weight mean nothing.
+ */
+export class TwoChoices {
+  /** Indices drawn last. */
+  first = 0;
+  second = 0;
+  /** Mean weight of the endpoints drawn from. */
+  mean = 1;
+  private readonly random: () => number;
+  private readonly weighted: WeightedDraw;
+
+  constructor(random: () => number) {
+    this.random = random;
+    this.weighted = new WeightedDraw(random);
   }
-  const one = endpoints[first] as E; // both are below count
-  const two = endpoints[second] as E;
-  return cost(two) < cost(one) ? two : one;
-}
 
-/** Counts what is in flight: all that a balancer without memory needs to be told. */
-export const countInFlight = {
-  started(endpoint: EndpointLoad): void {
-    endpoint.inFlight++;
-  },
-  finished(endpoint: EndpointLoad): void {
-    endpoint.inFlight--;
-  },
-};
+  /** Needs two endpoints or more. `avoid` is drawn only if there is no other. */
+  draw(endpoints: readonly EndpointLoad[], avoid: EndpointLoad | undefined): void {
+    const { weighted } = this;
+    weighted.prepare(endpoints);
+    this.mean = weighted.mean;
+    if (!weighted.uniform) {
+      this.first = weighted.drawOther(endpoints, avoid);
+      this.second = weighted.drawOther(endpoints, avoid);
+      return;
+    }
+    const count = endpoints.length;
+    let first = Math.floor(this.random() * count);
+    if (endpoints[first] === avoid) first = (first + 1) % count;
+    let second = Math.floor(this.random() * (count - 1));
+    if (second >= first) second++;
+    if (endpoints[second] === avoid) {
+      second = (second + 1) % count;
+      if (second === first && count > 2) second = (second + 1) % count;
+    }
+    this.first = first;
+    this.second = second;
+  }
+}
