@@ -1,5 +1,4 @@
-/** Upper bounds of the latency histogram, in ms; the last bucket is open. */
-export const BUCKETS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000] as const;
+import { BUCKETS_BYTES, BUCKETS_MS, bucketOf } from './buckets.ts';
 
 /** Who called whom, as seen by one side. */
 export interface Edge {
@@ -8,60 +7,98 @@ export interface Edge {
   readonly source: string;
   /** `namespace/name`, or `unknown`. */
   readonly destination: string;
+  /** `http`, `grpc` or `tcp`. */
+  readonly protocol: string;
   readonly mtls: boolean;
+}
+
+/** How many requests ended with a status for a reason ('' when Tulle had no part in it). */
+export interface Outcome {
+  readonly status: number;
+  readonly reason: string;
+  count: number;
+}
+
+const STATUSES = 600;
+
+/** Statuses seen in this process get small numbers, so that an edge counts in a short array. */
+const slotOf = new Int16Array(STATUSES).fill(-1);
+const statusOf: number[] = [];
+
+function newSlot(status: number): number {
+  const slot = statusOf.push(status) - 1;
+  slotOf[status] = slot;
+  return slot;
 }
 
 /** Counters of one edge: plain numbers on the hot path, read when somebody scrapes. */
 export class EdgeStats {
   readonly edge: Edge;
-  /** Requests by status code; index is the code. */
-  readonly byStatus: number[] = new Array<number>(600).fill(0);
-  readonly byReason = new Map<string, number>();
-  readonly buckets = new Float64Array(BUCKETS_MS.length + 1);
+  readonly durations = new Float64Array(BUCKETS_MS.length + 1);
+  readonly requestSizes = new Float64Array(BUCKETS_BYTES.length + 1);
+  readonly responseSizes = new Float64Array(BUCKETS_BYTES.length + 1);
   durationSumMs = 0;
   requestBytes = 0;
   responseBytes = 0;
   requests = 0;
   retries = 0;
+  /** Requests without a reason, by slot of their status. */
+  private plain = new Float64Array(4);
+  private readonly withReason: Outcome[] = [];
 
   constructor(edge: Edge) {
     this.edge = edge;
   }
 
-  observe(status: number, durationMs: number, requestBytes: number, responseBytes: number, reason: string): void {
+  /** Counts one request that is over. `status` 0: it got no response. `reason`: a `tulle-reason` code or ''. */
+  observe(
+    status: number,
+    durationMs: number,
+    requestBytes: number,
+    responseBytes: number,
+    reason: string,
+  ): void {
+    const code = status > 0 && status < STATUSES ? status : 0;
+    if (reason === '') this.countPlain(code);
+    else this.countReason(code, reason);
+    const duration = bucketOf(BUCKETS_MS, durationMs);
+    const request = bucketOf(BUCKETS_BYTES, requestBytes);
+    const response = bucketOf(BUCKETS_BYTES, responseBytes);
+    // Buckets are below the lengths.
+    this.durations[duration] = (this.durations[duration] as number) + 1;
+    this.requestSizes[request] = (this.requestSizes[request] as number) + 1;
+    this.responseSizes[response] = (this.responseSizes[response] as number) + 1;
     this.requests++;
-    const code = status > 0 && status < 600 ? status : 0;
-    this.byStatus[code] = (this.byStatus[code] ?? 0) + 1;
-    let bucket = 0;
-    while (bucket < BUCKETS_MS.length && durationMs > (BUCKETS_MS[bucket] as number)) bucket++; // below the length
-    this.buckets[bucket] = (this.buckets[bucket] ?? 0) + 1;
     this.durationSumMs += durationMs;
     this.requestBytes += requestBytes;
     this.responseBytes += responseBytes;
-    if (reason !== '') this.byReason.set(reason, (this.byReason.get(reason) ?? 0) + 1);
   }
-}
 
-/** Names come from callers in part: beyond so many edges, the rest is counted together. */
-const MAX_EDGES = 5000;
+  /** All outcomes with their counts. */
+  outcomes(): Outcome[] {
+    const plain = [...this.plain].map((count, slot) => ({ status: statusOf[slot] ?? 0, reason: '', count }));
+    return [...plain.filter(({ count }) => count > 0), ...this.withReason];
+  }
 
-export class EdgeRegistry {
-  private readonly edges = new Map<string, EdgeStats>();
+  private countPlain(status: number): void {
+    let slot = slotOf[status] as number; // status is below the length
+    if (slot < 0) slot = newSlot(status);
+    if (slot >= this.plain.length) this.grow(slot);
+    this.plain[slot] = (this.plain[slot] as number) + 1;
+  }
 
-  get(edge: Edge): EdgeStats {
-    const key = `${edge.reporter} ${edge.source} ${edge.destination} ${edge.mtls}`;
-    let stats = this.edges.get(key);
-    if (stats === undefined) {
-      if (this.edges.size >= MAX_EDGES && edge.destination !== 'other') {
-        return this.get({ ...edge, source: 'other', destination: 'other' });
-      }
-      stats = new EdgeStats(edge);
-      this.edges.set(key, stats);
+  private grow(slot: number): void {
+    const larger = new Float64Array(slot + 4);
+    larger.set(this.plain);
+    this.plain = larger;
+  }
+
+  private countReason(status: number, reason: string): void {
+    for (const outcome of this.withReason) {
+      if (outcome.status !== status || outcome.reason !== reason) continue;
+      outcome.count++;
+      return;
     }
-    return stats;
-  }
-
-  all(): IterableIterator<EdgeStats> {
-    return this.edges.values();
+    this.withReason.push({ status, reason, count: 1 });
   }
 }

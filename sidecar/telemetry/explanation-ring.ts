@@ -1,20 +1,10 @@
 import type { Exchange } from '../exchange.ts';
-import type { Attempt, Explanation, PolicyNote } from './explanation.ts';
-
-const NO_ATTEMPTS: readonly Attempt[] = [];
-const NO_POLICIES: readonly PolicyNote[] = [];
-const MAX_PATH = 512;
-
-function blank(): Explanation {
-  return {
-    id: '', at: 0, listener: '', peer: '', peerAddress: '', method: '', host: '', path: '', route: '', routeWhy: '', service: '',
-    attempts: NO_ATTEMPTS, policies: NO_POLICIES, status: 0, reason: '', detail: '', durationMs: 0, requestBytes: 0, responseBytes: 0, mtls: false,
-  };
-}
+import type { Explanation } from './explanation.ts';
+import { ExplanationEntry } from './explanation-entry.ts';
 
 /** The last so many explanations: entries are written over, the oldest first. */
 class Ring {
-  private readonly entries: Explanation[] = [];
+  private readonly entries: ExplanationEntry[] = [];
   private next = 0;
   private readonly size: number;
 
@@ -23,26 +13,28 @@ class Ring {
   }
 
   /** The entry to fill. */
-  claim(): Explanation {
-    let entry = this.entries[this.next];
-    if (entry === undefined) {
-      entry = blank();
-      this.entries.push(entry);
-    }
-    this.next = (this.next + 1) % this.size;
+  claim(): ExplanationEntry {
+    const { next, entries } = this;
+    this.next = next + 1 === this.size ? 0 : next + 1;
+    const old = entries[next];
+    if (old !== undefined) return old;
+    const entry = new ExplanationEntry();
+    entries.push(entry);
     return entry;
   }
 
-  find(id: string): Explanation | undefined {
-    return this.newestFirst().find((entry) => entry.id === id);
-  }
-
-  newestFirst(): Explanation[] {
-    return [...this.entries.slice(0, this.next).reverse(), ...this.entries.slice(this.next).reverse()].filter((entry) => entry.id !== '');
+  *newestFirst(): Generator<ExplanationEntry> {
+    const { entries, next } = this;
+    const count = entries.length;
+    for (let back = 1; back <= count; back++)
+      yield entries[(next - back + count) % count] as ExplanationEntry; // below count
   }
 }
 
-/** Keeps explanations: of all requests for a while, of failed, retried and slow ones for longer. */
+/**
+ * Keeps explanations: of all requests for a while, of failed, retried and slow ones for longer too, so
+ * that successes do not push them out. Bounded in count, and in bytes an entry.
+ */
 export class Explanations {
   private readonly all: Ring;
   private readonly notable: Ring;
@@ -56,40 +48,39 @@ export class Explanations {
 
   /** Copies what an exchange holds; `nowMs` is its end on the clock of its start. */
   record(exchange: Exchange, nowMs: number): void {
-    const durationMs = nowMs - exchange.startMs;
-    const notable = exchange.status >= 500 || exchange.reason !== '' || exchange.attempts.length > 1 || durationMs > this.slowMs;
-    fill((notable ? this.notable : this.all).claim(), exchange, durationMs);
+    const { status, reason, attempts, startMs } = exchange;
+    const durationMs = nowMs - startMs;
+    this.all.claim().fill(exchange, durationMs);
+    if (status >= 500 || reason !== '' || attempts.length > 1 || durationMs > this.slowMs) {
+      this.notable.claim().fill(exchange, durationMs);
+    }
   }
 
+  /** The newest request of an id, one that failed or was slow before others; further ones are its `others`. */
   find(id: string): Explanation | undefined {
-    return this.notable.find(id) ?? this.all.find(id);
+    const same = this.distinct((entry) => entry.id === id);
+    const [found] = same.splice(0, 1);
+    if (found === undefined) return undefined;
+    const others = same.map((entry) => entry.explanation()).sort((a, b) => a.at - b.at);
+    return others.length === 0 ? found.explanation() : { ...found.explanation(), others };
   }
 
-  /** The newest, notable ones first. */
+  /** The newest `limit`, those that failed or were slow first. */
   recent(limit: number): Explanation[] {
-    return [...this.notable.newestFirst(), ...this.all.newestFirst()].slice(0, limit);
+    return this.distinct(() => true)
+      .slice(0, limit)
+      .map((entry) => entry.explanation());
   }
-}
 
-function fill(entry: Explanation, exchange: Exchange, durationMs: number): void {
-  entry.id = exchange.id;
-  entry.at = performance.timeOrigin + exchange.startMs;
-  entry.listener = exchange.listener;
-  entry.peer = exchange.peer;
-  entry.peerAddress = exchange.peerAddress;
-  entry.method = exchange.method;
-  entry.host = exchange.host;
-  entry.path = exchange.path.length > MAX_PATH ? exchange.path.slice(0, MAX_PATH) : exchange.path;
-  entry.route = exchange.route;
-  entry.routeWhy = exchange.routeWhy;
-  entry.service = exchange.service;
-  entry.attempts = exchange.attempts.length === 0 ? NO_ATTEMPTS : exchange.attempts.slice();
-  entry.policies = exchange.policies.length === 0 ? NO_POLICIES : exchange.policies.slice();
-  entry.status = exchange.status;
-  entry.reason = exchange.reason;
-  entry.detail = exchange.detail;
-  entry.durationMs = durationMs;
-  entry.requestBytes = exchange.requestBytes;
-  entry.responseBytes = exchange.responseBytes;
-  entry.mtls = exchange.mtls;
+  /** Entries of both rings, notable ones first, newest first; what is in both comes once. */
+  private distinct(wanted: (entry: ExplanationEntry) => boolean): ExplanationEntry[] {
+    const found = new Map<string, ExplanationEntry>();
+    for (const ring of [this.notable, this.all]) {
+      for (const entry of ring.newestFirst()) {
+        const key = `${entry.startMs} ${entry.durationMs} ${entry.service} ${entry.id}`;
+        if (wanted(entry) && !found.has(key)) found.set(key, entry);
+      }
+    }
+    return [...found.values()];
+  }
 }

@@ -38,28 +38,49 @@ export interface Explanation {
   requestBytes: number;
   responseBytes: number;
   mtls: boolean;
+  /** Other requests of the same id that this proxy carried, oldest first: those that a service made while it served one. */
+  others?: readonly Explanation[];
 }
 
 function ms(value: number): string {
   return `${value.toFixed(1)} ms`;
 }
 
-/** The explanation in words. */
+/** The explanation in words, one line a fact; requests that share its id follow. */
 export function describe(explanation: Explanation): string {
-  const { id, listener, method, host, path, status, reason, detail, durationMs } = explanation;
-  const who = explanation.peer || explanation.peerAddress || 'an unknown caller';
-  const how = explanation.mtls ? 'by mTLS' : 'in plain text';
-  const lines = [
-    `Request ${id} (${listener}): ${method} ${host}${path} -> ${status || 'no response'} in ${ms(durationMs)}`,
-    listener === 'outbound' ? `  sent ${how}` : `  from ${who} ${how}`,
+  return [explanation, ...(explanation.others ?? [])].map((one) => `${lines(one).join('\n')}\n`).join('\n');
+}
+
+function lines(explanation: Explanation): string[] {
+  const { id, at, listener, method, host, path, status, reason, detail, durationMs } = explanation;
+  const ended = status === 0 ? 'no response' : String(status);
+  const result = [
+    `Request ${id} (${listener}): ${method} ${host}${path} -> ${ended} in ${ms(durationMs)}`,
+    `  at ${new Date(at).toISOString()}, ${way(explanation)}`,
   ];
-  if (explanation.routeWhy !== '') lines.push(`  route: ${explanation.routeWhy}`);
-  if (explanation.service !== '') lines.push(`  service: ${explanation.service}`);
-  for (const { policy, decision, detail: words } of explanation.policies) lines.push(`  policy ${policy} ${decision}: ${words}`);
-  for (const [index, attempt] of explanation.attempts.entries()) {
-    const connection = attempt.connectionReused ? 'kept connection' : 'new connection';
-    lines.push(`  attempt ${index + 1}: ${attempt.endpoint} at +${ms(attempt.startMs)} -> ${attempt.result} after ${ms(attempt.durationMs)} (${connection})`);
+  if (explanation.routeWhy !== '') result.push(`  route: ${explanation.routeWhy}`);
+  if (explanation.service !== '') result.push(`  service: ${explanation.service}`);
+  for (const { policy, decision, detail: words } of explanation.policies) {
+    result.push(`  policy ${policy} ${decision}: ${words}`);
   }
-  if (reason !== '') lines.push(`  reason ${reason}: ${detail}`, `  more: docs/reasons.md#${reason}`);
-  return `${lines.join('\n')}\n`;
+  for (const [index, attempt] of explanation.attempts.entries()) result.push(attemptLine(attempt, index + 1));
+  const { requestBytes, responseBytes } = explanation;
+  if (requestBytes + responseBytes > 0) {
+    result.push(`  bodies: ${requestBytes} bytes of request, ${responseBytes} bytes of response`);
+  }
+  if (reason !== '') result.push(`  reason ${reason}: ${detail}`, `  more: docs/reasons.md#${reason}`);
+  return result;
+}
+
+function way({ listener, mtls, peer, peerAddress }: Explanation): string {
+  const how = mtls ? 'by mTLS' : 'in plain text';
+  return listener === 'outbound'
+    ? `sent ${how}`
+    : `from ${peer || peerAddress || 'an unknown caller'} ${how}`;
+}
+
+function attemptLine(attempt: Attempt, number: number): string {
+  const { endpoint, startMs, durationMs, result, connectionReused } = attempt;
+  const connection = connectionReused ? 'kept connection' : 'new connection';
+  return `  attempt ${number}: ${endpoint} at +${ms(startMs)} -> ${result} after ${ms(durationMs)} (${connection})`;
 }

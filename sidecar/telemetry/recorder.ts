@@ -1,6 +1,8 @@
 import type { Exchange } from '../exchange.ts';
 import type { Log } from '../log.ts';
-import { EdgeRegistry, type EdgeStats } from './edge-stats.ts';
+import { logRequest } from './access-log.ts';
+import { EdgeRegistry } from './edge-registry.ts';
+import type { EdgeStats } from './edge-stats.ts';
 import { Explanations } from './explanation-ring.ts';
 
 /** Takes what is left of each exchange: counters, an explanation, a line of log if asked. */
@@ -17,12 +19,14 @@ export class Recorder {
     this.accessLog = accessLog;
   }
 
+  /** `nowMs`: the exchange's end, on the clock of its start. */
   record(exchange: Exchange, nowMs: number): void {
     const stats = this.statsOf(exchange);
-    stats.observe(exchange.status, nowMs - exchange.startMs, exchange.requestBytes, exchange.responseBytes, exchange.reason);
-    if (exchange.attempts.length > 1) stats.retries += exchange.attempts.length - 1;
+    const { status, startMs, requestBytes, responseBytes, reason, attempts } = exchange;
+    stats.observe(status, nowMs - startMs, requestBytes, responseBytes, reason);
+    if (attempts.length > 1) stats.retries += attempts.length - 1;
     this.explanations.record(exchange, nowMs);
-    if (this.accessLog !== undefined) this.logLine(this.accessLog, exchange, nowMs);
+    if (this.accessLog !== undefined) logRequest(this.accessLog, exchange, nowMs);
   }
 
   /** The edge of an exchange; most often that of the one before. */
@@ -31,29 +35,13 @@ export class Recorder {
     const reporter = inbound ? 'destination' : 'source';
     const source = inbound ? exchange.peer || 'unknown' : this.self;
     const destination = exchange.service || 'unknown';
-    const edge = this.last?.edge;
-    if (
-      this.last !== undefined &&
-      edge?.destination === destination &&
-      edge.source === source &&
-      edge.mtls === exchange.mtls &&
-      edge.reporter === reporter
-    ) {
-      return this.last;
+    const { last } = this;
+    if (last !== undefined) {
+      const { edge } = last;
+      const same = edge.destination === destination && edge.source === source;
+      if (same && edge.mtls === exchange.mtls && edge.reporter === reporter) return last;
     }
-    this.last = this.edges.get({ reporter, source, destination, mtls: exchange.mtls });
+    this.last = this.edges.get(reporter, source, destination, exchange.mtls);
     return this.last;
-  }
-
-  private logLine(log: Log, exchange: Exchange, nowMs: number): void {
-    const { id, listener, peer, peerAddress, method, host, path, status, reason, service, route } = exchange;
-    const details = {
-      id, listener, peer, peerAddress, method, host, path, status, reason, service, route,
-      durationMs: Number((nowMs - exchange.startMs).toFixed(3)),
-      requestBytes: exchange.requestBytes,
-      responseBytes: exchange.responseBytes,
-      endpoints: exchange.attempts.map(({ endpoint, result }) => `${endpoint} ${result}`),
-    };
-    log.info(details, 'request');
   }
 }
