@@ -1,20 +1,35 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 /** In the environment of every process that a test run starts, however far down. */
 export const MARK = 'TULLE_TEST_RUN';
 
-/** Command lines of the processes of a run that are still there. */
-export function leftovers(run: string): string[] {
-  const found: string[] = [];
-  for (const pid of readdirSync('/proc')) {
-    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
-    try {
-      if (!readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`${MARK}=${run}`)) continue;
-      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-      if (command !== '') found.push(`${pid} ${command}`);
-    } catch {
-      // It ended while we looked.
-    }
+export interface Leftover {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/**
+ * The processes of a run that are still there, those too whose parent has ended. Known from /proc: on a
+ * system without it, none is found.
+ */
+export function leftovers(run: string): Leftover[] {
+  const pids = existsSync('/proc/self/environ')
+    ? readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+    : [];
+  return pids
+    .map(Number)
+    .filter((pid) => pid !== process.pid)
+    .map((pid) => leftover(pid, run))
+    .filter((found) => found !== undefined);
+}
+
+function leftover(pid: number, run: string): Leftover | undefined {
+  try {
+    if (!readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`${MARK}=${run}`)) return undefined;
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+    // A process that has ended and that nobody has asked about yet has no command line.
+    return command === '' ? undefined : { pid, command };
+  } catch {
+    return undefined; // It ended while we looked, or it is somebody else's.
   }
-  return found;
 }

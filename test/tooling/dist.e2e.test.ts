@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { VERSION } from '../../protocol/version.ts';
+import { ROOT } from './repository.ts';
+
+/** No node_modules here or above: what is missing in the bundle is missing. */
+const folder = mkdtempSync(join(tmpdir(), 'tulle-dist-'));
+const bin = join(folder, 'dist/tulle.js');
+let built = '';
+
+before(() => {
+  const args = [join(ROOT, 'build.ts'), '--out', join(folder, 'dist')];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  built = stdout;
+  copyFileSync(join(ROOT, 'docs/examples/mesh.yaml'), join(folder, 'mesh.yaml'));
+});
+
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function tulle(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, [bin, ...args], { cwd: folder, encoding: 'utf8' });
+}
+
+test('the build says how long a start takes', () => {
+  assert.match(built, /^tulle version: \d+ ms/m);
+});
+
+test('tulle version runs without node_modules', () => {
+  const { status, stdout, stderr } = tulle('version');
+  assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: `${VERSION}\n`, stderr: '' });
+});
+
+test('the bin runs by itself', () => {
+  const { status, stdout } = spawnSync(bin, ['version'], { encoding: 'utf8' });
+  assert.deepEqual({ status, stdout }, { status: 0, stdout: `${VERSION}\n` });
+});
+
+test('tulle check runs without node_modules', () => {
+  const { status, stdout } = tulle('check', 'mesh.yaml');
+  assert.match(stdout, /^mesh\.yaml: ok, /m);
+  assert.equal(status, 0);
+});
+
+test('each command and its help load without node_modules', () => {
+  const { stdout } = tulle('--help');
+  const names = [...stdout.matchAll(/^ {2}([a-z-]+)(?= )/gm)]
+    .map(([, name = '']) => name)
+    .filter((name) => name !== 'help');
+  assert.ok(names.includes('sidecar') && names.includes('control-plane') && names.includes('demo'), stdout);
+  for (const name of names) assert.equal(tulle(name, '--help').status, 0, name);
+});
+
+test('the authority and its libraries run without node_modules', () => {
+  const { status, stdout, stderr } = tulle('identity', 'shop/orders', '--out', 'identities');
+  assert.equal(status, 0, stderr);
+  const [cert = ''] = stdout.split(',');
+  assert.match(readFileSync(join(folder, cert), 'utf8'), /^-----BEGIN CERTIFICATE-----/);
+});
+
+test('a sidecar runs on a file without node_modules, logs and serves its metrics', async () => {
+  const listeners = ['--outbound', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--access-log'];
+  const args = [bin, 'sidecar', '--standalone', 'mesh.yaml', ...listeners];
+  const sidecar = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  let log = '';
+  sidecar.stderr.setEncoding('utf8').on('data', (text: string) => {
+    log += text;
+  });
+  try {
+    const [line] = await once(sidecar.stdout, 'data');
+    const { admin, outbound } = JSON.parse(String(line)) as { admin: string; outbound: string };
+    assert.equal((await fetch(`http://${outbound}/logged`)).status, 404);
+    assert.match(await (await fetch(`http://${admin}/metrics`)).text(), /^tulle_build_info\{/m);
+  } finally {
+    sidecar.kill('SIGTERM');
+    await once(sidecar, 'close');
+  }
+  assert.match(log, /^\{.*"\/logged".*\}$/m);
+});
+
+test('a Node that is too old is told so in one line', () => {
+  // The bin looks at the version that the process reports: here, an old one.
+  const old = join(folder, 'old-node.mjs');
+  writeFileSync(
+    old,
+    "Object.defineProperty(process.versions, 'node', { value: '20.1.0' });\nObject.defineProperty(process, 'version', { value: 'v20.1.0' });\n",
+  );
+  const { status, stderr } = spawnSync(process.execPath, ['--import', old, bin, 'version'], {
+    encoding: 'utf8',
+  });
+  assert.equal(stderr, 'tulle: Node 24 or newer is needed, and this is v20.1.0\n');
+  assert.equal(status, 1);
+});
+
+test('the licences of what is bundled travel with it', () => {
+  const text = readFileSync(join(folder, 'dist/licenses.txt'), 'utf8');
+  for (const name of ['zod', 'undici', 'commander', 'pino', 'prom-client', 'jose', 'yaml']) {
+    assert.match(text, new RegExp(`^${name} \\d`, 'm'));
+  }
+});
