@@ -10,8 +10,8 @@ import { DEFAULT_LIMITS } from '../../sidecar/http1/limits.ts';
 import { generateCase, seeded } from './http1-grammar.ts';
 
 /** A differential fuzz: our engine against llhttp (node:http). Where they differ, ours must be the stricter. */
-const CASES = Number(process.env['TULLE_FUZZ_CASES'] ?? 100_000);
-const SEED = Number(process.env['TULLE_FUZZ_SEED'] ?? 20261124);
+const CASES = Number(process.env.TULLE_FUZZ_CASES ?? 100_000);
+const SEED = Number(process.env.TULLE_FUZZ_SEED ?? 20261124);
 
 interface Message {
   readonly line: string;
@@ -41,7 +41,10 @@ const STRICTER: ReadonlyMap<FramingProblem, string> = new Map([
   [PROBLEMS.chunkedOld, 'RFC 9112 section 6.1: Transfer-Encoding in HTTP/1.0'],
   [PROBLEMS.contentLength, 'RFC 9112 section 6.3: one Content-Length only'],
   [PROBLEMS.trailer, 'RFC 9110 section 6.5.1: trailers that frame or route'],
-  [PROBLEMS.chunk, 'RFC 9112 section 7.1.1: white space before a chunk extension or the line end, quoted extensions'],
+  [
+    PROBLEMS.chunk,
+    'RFC 9112 section 7.1.1: white space before a chunk extension or the line end, quoted extensions',
+  ],
   [PROBLEMS.requestLine, 'RFC 9112 section 2.2: more than two blank lines before a request'],
   [PROBLEMS.bareCr, 'RFC 9112 section 2.2: a bare CR, which llhttp skips before a request line'],
   [PROBLEMS.bareLf, 'RFC 9112 section 2.2: a bare LF, which llhttp skips before a request line'],
@@ -103,7 +106,7 @@ class Oracle {
     this.server.on('connect', take);
     this.server.on('upgrade', take);
     this.server.on('clientError', (_error, socket) => {
-      this.current.problem = { status: 400, code: 'llhttp', detail: '' };
+      this.current.problem = { status: 400, code: 'bad-framing', detail: 'llhttp' };
       socket.destroy();
       this.done();
     });
@@ -111,7 +114,8 @@ class Oracle {
 
   private take(request: IncomingMessage): void {
     const fields: string[] = [];
-    for (let i = 0; i < request.rawHeaders.length; i += 2) fields.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
+    for (let i = 0; i < request.rawHeaders.length; i += 2)
+      fields.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
     const message: Message = {
       line: `${request.method} ${request.url} ${request.httpVersion}`,
       fields: fields.join('\n'),
@@ -147,7 +151,11 @@ class Oracle {
 }
 
 function sameMessage(ours: Message, theirs: Message): boolean {
-  return ours.line === theirs.line && ours.fields === theirs.fields && theirs.body.startsWith(ours.body) === ours.whole;
+  return (
+    ours.line === theirs.line &&
+    ours.fields === theirs.fields &&
+    theirs.body.startsWith(ours.body) === ours.whole
+  );
 }
 
 test(`${CASES} seeded cases: whatever ours takes, llhttp reads the same; whatever ours alone refuses is listed`, async (context) => {
@@ -173,13 +181,21 @@ test(`${CASES} seeded cases: whatever ours takes, llhttp reads the same; whateve
       if (message.whole) bothTook++;
     }
     if (ours.problem === undefined) continue;
-    const more = theirs.messages.length > ours.messages.length || (theirs.problem === undefined && theirs.messages.at(-1)?.whole === true);
+    const more =
+      theirs.messages.length > ours.messages.length ||
+      (theirs.problem === undefined && theirs.messages.at(-1)?.whole === true);
     if (!more) continue;
     const reason = STRICTER.get(ours.problem);
-    assert.ok(reason !== undefined, `ours alone refuses, and that is not listed: ${ours.problem.detail}\n${shown}`);
+    assert.ok(
+      reason !== undefined,
+      `ours alone refuses, and that is not listed: ${ours.problem.detail}\n${shown}`,
+    );
     stricter.set(reason, (stricter.get(reason) ?? 0) + 1);
   }
-  assert.ok(bothTook > CASES / 4, `only ${bothTook} messages were taken by both: the generator has lost its use`);
+  assert.ok(
+    bothTook > CASES / 4,
+    `only ${bothTook} messages were taken by both: the generator has lost its use`,
+  );
   for (const [reason, count] of stricter) context.diagnostic(`stricter ${count} times: ${reason}`);
 });
 

@@ -16,27 +16,116 @@ function pick<T>(random: Random, choices: readonly T[]): T {
 }
 
 const METHODS = ['GET', 'POST', 'PUT', 'HEAD', 'OPTIONS', 'DELETE', 'PATCH', 'CONNECT'];
-const TARGETS = ['/', '/a/b?c=d', '*', 'http://h/', 'http://other/x', 'h:80', 'a', '/%00', '/a b', '/\x01', '/#f', '/\xe9', ''];
-const VERSIONS = ['HTTP/1.1', 'HTTP/1.1', 'HTTP/1.1', 'HTTP/1.0', 'HTTP/2.0', 'HTTP/1.2', 'http/1.1', 'HTTP/1.1 ', 'HTTP/11', ''];
+const TARGETS = [
+  '/',
+  '/a/b?c=d',
+  '*',
+  'http://h/',
+  'http://other/x',
+  'h:80',
+  'a',
+  '/%00',
+  '/a b',
+  '/\x01',
+  '/#f',
+  '/\xe9',
+  '',
+];
+const VERSIONS = [
+  'HTTP/1.1',
+  'HTTP/1.1',
+  'HTTP/1.1',
+  'HTTP/1.0',
+  'HTTP/2.0',
+  'HTTP/1.2',
+  'http/1.1',
+  'HTTP/1.1 ',
+  'HTTP/11',
+  '',
+];
 const ENDS = ['\r\n', '\r\n', '\r\n', '\r\n', '\r\n', '\r\n', '\n', '\r', '\r\r\n', '\r\n '];
 const FIELDS = [
-  'Host: h', 'Host: h', 'host:other', 'Host: h, h', 'Host:', 'X-A: b', 'X-A:  b\t', 'X A: b', 'X-A : b', ': b', 'X-A', 'X\0: b',
-  'X: \0', 'X: a\rb', 'X: \x7f', 'X: \xff', 'Content-Length: 5', 'Content-Length: 5', 'Content-Length: 0', 'Content-Length: +5',
-  'Content-Length: 5,5', 'Content-Length: 5 5', 'Content-Length: 0x5', 'Content-Length: -1', 'Content-Length: 18446744073709551621',
-  'Content-Length:', 'Transfer-Encoding: chunked', 'Transfer-Encoding: chunked', 'Transfer-Encoding: CHUNKED', 'Transfer-Encoding: gzip, chunked',
-  'Transfer-Encoding: chunked, gzip', 'Transfer-Encoding: xchunked', 'Transfer-Encoding: chunked ', 'Transfer-Encoding:\tchunked',
-  'Transfer-Encoding: identity', 'Transfer-Encoding: \x0bchunked', 'Transfer-Encoding : chunked', 'Transfer-Encoding: chunked;a=b',
-  'Connection: close', 'Connection: keep-alive', 'Connection: X-A', 'Connection: content-length', 'Connection: upgrade', 'Upgrade: websocket',
-  'Expect: 100-continue', 'Expect: other', 'TE: trailers', ' folded', '\tfolded',
+  'Host: h',
+  'Host: h',
+  'host:other',
+  'Host: h, h',
+  'Host:',
+  'X-A: b',
+  'X-A:  b\t',
+  'X A: b',
+  'X-A : b',
+  ': b',
+  'X-A',
+  'X\0: b',
+  'X: \0',
+  'X: a\rb',
+  'X: \x7f',
+  'X: \xff',
+  'Content-Length: 5',
+  'Content-Length: 5',
+  'Content-Length: 0',
+  'Content-Length: +5',
+  'Content-Length: 5,5',
+  'Content-Length: 5 5',
+  'Content-Length: 0x5',
+  'Content-Length: -1',
+  'Content-Length: 18446744073709551621',
+  'Content-Length:',
+  'Transfer-Encoding: chunked',
+  'Transfer-Encoding: chunked',
+  'Transfer-Encoding: CHUNKED',
+  'Transfer-Encoding: gzip, chunked',
+  'Transfer-Encoding: chunked, gzip',
+  'Transfer-Encoding: xchunked',
+  'Transfer-Encoding: chunked ',
+  'Transfer-Encoding:\tchunked',
+  'Transfer-Encoding: identity',
+  'Transfer-Encoding: \x0bchunked',
+  'Transfer-Encoding : chunked',
+  'Transfer-Encoding: chunked;a=b',
+  'Connection: close',
+  'Connection: keep-alive',
+  'Connection: X-A',
+  'Connection: content-length',
+  'Connection: upgrade',
+  'Upgrade: websocket',
+  'Expect: 100-continue',
+  'Expect: other',
+  'TE: trailers',
+  ' folded',
+  '\tfolded',
 ];
 const BODIES = [
-  '', 'hello', 'hello', '5\r\nhello\r\n0\r\n\r\n', '5\r\nhello\r\n0\r\n\r\n', '5;a=b\r\nhello\r\n0\r\n\r\n', '5 \r\nhello\r\n0\r\n\r\n', '5\nhello\n0\n\n',
-  '05\r\nhello\r\n0\r\nX: y\r\n\r\n', '+5\r\nhello\r\n0\r\n\r\n', '0x5\r\nhello\r\n0\r\n\r\n', '5\r\nhelloo\r\n0\r\n\r\n', '5\r\nhello0\r\n\r\n',
-  '5;a\nb\r\nhello\r\n0\r\n\r\n', '5;"\r\nhello\r\n0\r\n\r\n', 'fffffffffffffffff\r\nhello\r\n0\r\n\r\n', '0\r\nContent-Length: 3\r\n\r\n', '0\r\n x\r\n\r\n', '-1\r\n\r\n',
+  '',
+  'hello',
+  'hello',
+  '5\r\nhello\r\n0\r\n\r\n',
+  '5\r\nhello\r\n0\r\n\r\n',
+  '5;a=b\r\nhello\r\n0\r\n\r\n',
+  '5 \r\nhello\r\n0\r\n\r\n',
+  '5\nhello\n0\n\n',
+  '05\r\nhello\r\n0\r\nX: y\r\n\r\n',
+  '+5\r\nhello\r\n0\r\n\r\n',
+  '0x5\r\nhello\r\n0\r\n\r\n',
+  '5\r\nhelloo\r\n0\r\n\r\n',
+  '5\r\nhello0\r\n\r\n',
+  '5;a\nb\r\nhello\r\n0\r\n\r\n',
+  '5;"\r\nhello\r\n0\r\n\r\n',
+  'fffffffffffffffff\r\nhello\r\n0\r\n\r\n',
+  '0\r\nContent-Length: 3\r\n\r\n',
+  '0\r\n x\r\n\r\n',
+  '-1\r\n\r\n',
 ];
 
 /** Fields that most messages have, so that many cases get as far as their bodies. */
-const USUAL_FIELDS = ['X-A: b', 'Accept: */*', 'Content-Length: 5', 'Transfer-Encoding: chunked', 'Cookie: a=b', 'Connection: keep-alive'];
+const USUAL_FIELDS = [
+  'X-A: b',
+  'Accept: */*',
+  'Content-Length: 5',
+  'Transfer-Encoding: chunked',
+  'Cookie: a=b',
+  'Connection: keep-alive',
+];
 
 function message(random: Random): string {
   const end = () => (random() < 0.96 ? '\r\n' : pick(random, ENDS));
@@ -57,7 +146,24 @@ export function generateCase(random: Random): Buffer {
   const bytes = Buffer.from(text, 'latin1');
   if (random() < 0.6) return bytes;
   const at = Math.floor(random() * bytes.length);
-  const odd = pick(random, [0, 9, 10, 11, 13, 32, 34, 43, 44, 45, 58, 59, 127, 128, 255, Math.floor(random() * 256)]);
+  const odd = pick(random, [
+    0,
+    9,
+    10,
+    11,
+    13,
+    32,
+    34,
+    43,
+    44,
+    45,
+    58,
+    59,
+    127,
+    128,
+    255,
+    Math.floor(random() * 256),
+  ]);
   const kind = random();
   if (kind < 0.4) {
     bytes[at] = odd;
