@@ -16,7 +16,9 @@ export function checkCommand(file: string, options: { json?: boolean }): void {
   else {
     const lines = text.split('\n');
     for (const problem of problems) console.log(showProblem(problem, lines));
-    console.log(summary(file, mesh?.services.length ?? 0, mesh?.routes.length ?? 0, errors, problems.length - errors));
+    console.log(
+      summary(file, mesh?.services.length ?? 0, mesh?.routes.length ?? 0, errors, problems.length - errors),
+    );
   }
   if (errors > 0) process.exitCode = 1;
 }
@@ -31,7 +33,9 @@ export function showProblem(problem: Problem, lines: readonly string[]): string 
 
 function summary(file: string, services: number, routes: number, errors: number, warnings: number): string {
   const found = [count(errors, 'error'), count(warnings, 'warning')].join(', ');
-  return errors > 0 ? `${file}: ${found}` : `${file}: ok, ${count(services, 'service')}, ${count(routes, 'route')} (${found})`;
+  return errors > 0
+    ? `${file}: ${found}`
+    : `${file}: ok, ${count(services, 'service')}, ${count(routes, 'route')} (${found})`;
 }
 
 function count(number: number, what: string): string {

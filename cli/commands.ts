@@ -18,7 +18,9 @@ export function commands(): Command {
     .option('--no-color', 'plain text')
     .action(async (options) => (await import('./demo.ts')).demoCommand(options));
 
-  const sidecar = program.command('sidecar').description('run a data plane: beside a workload, or at the edge');
+  const sidecar = program
+    .command('sidecar')
+    .description('run a data plane: beside a workload, or at the edge');
   for (const { name, argument, description, initial } of SIDECAR_FLAGS) {
     sidecar.option(argument === undefined ? `--${name}` : `--${name} ${argument}`, description, initial);
   }
@@ -45,7 +47,10 @@ export function commands(): Command {
     .command('identity')
     .description('write certificate, key and bundle files, for data planes without a control plane')
     .argument('<namespace/serviceaccount>')
-    .requiredOption('--out <dir>', 'where to write cert.pem, key.pem and bundle.pem; one authority is kept there')
+    .requiredOption(
+      '--out <dir>',
+      'where to write cert.pem, key.pem and bundle.pem; one authority is kept there',
+    )
     .option('--trust-domain <name>', 'name of the mesh in certificates', 'mesh.local')
     .action(async (workload, options) => (await import('./identity.ts')).identityCommand(workload, options));
 
@@ -63,6 +68,9 @@ export function commands(): Command {
     .requiredOption('--admin <host:port...>', 'admin ports of the data planes to ask')
     .action(async (id, options) => (await import('./explain.ts')).explainCommand(id, options));
 
-  program.command('version').description('print the version').action(() => console.log(VERSION));
+  program
+    .command('version')
+    .description('print the version')
+    .action(() => console.log(VERSION));
   return program;
 }

@@ -20,6 +20,13 @@ export async function controlPlaneCommand(flags: ControlPlaneFlags): Promise<voi
     leafLifeMs: durationOption('--leaf-life', flags.leafLife),
     log: createLog(logLevelOption(flags.logLevel)),
   });
-  console.log(JSON.stringify({ event: 'ready', pid: process.pid, address: running.address, bundle: running.bundleFile }));
+  console.log(
+    JSON.stringify({
+      event: 'ready',
+      pid: process.pid,
+      address: running.address,
+      bundle: running.bundleFile,
+    }),
+  );
   onStop(() => running.close());
 }

@@ -17,5 +17,8 @@ export async function explainCommand(id: string, options: { admin: string[] }): 
     known++;
     console.log(options.admin.length > 1 ? `${address}\n${text}` : text);
   }
-  if (known === 0) throw new Error(`no data plane that was asked remembers request "${id}"; each keeps its newest requests only`);
+  if (known === 0)
+    throw new Error(
+      `no data plane that was asked remembers request "${id}"; each keeps its newest requests only`,
+    );
 }

@@ -4,7 +4,9 @@ import { DURATION_MEANT, parseDuration } from '../protocol/duration.ts';
 export function addressOption(flag: string, text: string): string {
   const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text);
   if (match === null || Number(match[2]) > 65535) {
-    throw new Error(`${flag} "${text}" is not an address; write HOST:PORT, like 127.0.0.1:4140 (port 0: the kernel chooses)`);
+    throw new Error(
+      `${flag} "${text}" is not an address; write HOST:PORT, like 127.0.0.1:4140 (port 0: the kernel chooses)`,
+    );
   }
   return text;
 }
@@ -25,15 +27,22 @@ export function countOption(flag: string, text: string, least: number, most: num
   return count;
 }
 
-const LEVELS = ['debug', 'info', 'warn', 'error'];
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
-export function logLevelOption(text: string): string {
-  if (!LEVELS.includes(text)) throw new Error(`--log-level "${text}" is not a level; write ${LEVELS.join(', ')}`);
-  return text;
+export type LogLevel = (typeof LEVELS)[number];
+
+export function logLevelOption(text: string): LogLevel {
+  const level = LEVELS.find((known) => known === text);
+  if (level === undefined)
+    throw new Error(`--log-level "${text}" is not a level; write ${LEVELS.join(', ')}`);
+  return level;
 }
 
 /** Host and port of an address that addressOption took. */
 export function splitAddressOption(address: string): { host: string; port: number } {
   const colon = address.lastIndexOf(':');
-  return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(colon + 1)) };
+  return {
+    host: address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'),
+    port: Number(address.slice(colon + 1)),
+  };
 }

@@ -9,20 +9,49 @@ interface Flag {
 }
 
 export const SIDECAR_FLAGS: readonly Flag[] = [
-  { name: 'standalone', argument: '<mesh.yaml>', description: 'run on this file alone, without a control plane' },
-  { name: 'control-plane', argument: '<host:port...>', description: 'control planes to get configuration and certificates from' },
+  {
+    name: 'standalone',
+    argument: '<mesh.yaml>',
+    description: 'run on this file alone, without a control plane',
+  },
+  {
+    name: 'control-plane',
+    argument: '<host:port...>',
+    description: 'control planes to get configuration and certificates from',
+  },
   { name: 'bundle', argument: '<file>', description: 'trusted roots (PEM) to check the control plane by' },
   { name: 'token-file', argument: '<file>', description: 'join token for the first certificate' },
-  { name: 'identity', argument: '<cert,key,bundle>', description: 'certificate, key and trusted roots from files' },
-  { name: 'workload', argument: '<ns/name=host:port>', description: 'the service this sidecar stands beside, and where its application listens' },
-  { name: 'service-account', argument: '<name>', description: "the workload's service account, if it is not the service's name" },
+  {
+    name: 'identity',
+    argument: '<cert,key,bundle>',
+    description: 'certificate, key and trusted roots from files',
+  },
+  {
+    name: 'workload',
+    argument: '<ns/name=host:port>',
+    description: 'the service this sidecar stands beside, and where its application listens',
+  },
+  {
+    name: 'service-account',
+    argument: '<name>',
+    description: "the workload's service account, if it is not the service's name",
+  },
   { name: 'inbound', argument: '<host:port>', description: 'take calls to the workload here' },
-  { name: 'outbound', argument: '<host:port>', description: "take the workload's own calls here, routed by Host" },
+  {
+    name: 'outbound',
+    argument: '<host:port>',
+    description: "take the workload's own calls here, routed by Host",
+  },
   { name: 'gateway', argument: '<host:port>', description: 'serve a Gateway here' },
   { name: 'gateway-name', argument: '<ns/name>', description: 'which Gateway, if there are several' },
   { name: 'admin', argument: '<host:port>', description: 'readiness, metrics, explanations' },
   { name: 'namespace', argument: '<name>', description: 'where short host names are looked up' },
-  { name: 'drain', argument: '<duration>', description: 'how long requests in flight may take after SIGTERM', initial: '10s' },
+  {
+    name: 'drain',
+    argument: '<duration>',
+    description: 'how long requests in flight may take after SIGTERM',
+    initial: '10s',
+  },
   { name: 'access-log', description: 'log a line for each request' },
   { name: 'log-level', argument: '<level>', description: 'debug, info, warn or error', initial: 'info' },
 ];

@@ -1,15 +1,20 @@
 import { isWorkload } from '../protocol/spiffe.ts';
 import { startSidecar } from '../sidecar/main.ts';
 import type { SidecarOptions } from '../sidecar/options.ts';
-import { parseSidecarFlags, type SidecarFlags } from './sidecar-flags.ts';
 import { addressOption, durationOption, logLevelOption } from './flags.ts';
 import { createLog } from './log.ts';
+import { parseSidecarFlags, type SidecarFlags } from './sidecar-flags.ts';
 import { onStop } from './stop.ts';
 
 /** The options that flags mean. Throws an Error that names the flag, the value and what was meant. */
 export function sidecarOptions(given: SidecarFlags): SidecarOptions {
   const flags = texts(given);
-  const [standalone, inbound, outbound, gateway] = [flags['standalone'], flags['inbound'], flags['outbound'], flags['gateway']];
+  const [standalone, inbound, outbound, gateway] = [
+    flags.standalone,
+    flags.inbound,
+    flags.outbound,
+    flags.gateway,
+  ];
   const controlPlane = list(given['control-plane']);
   if ((standalone === undefined) === (controlPlane === undefined)) {
     throw new Error('give either --standalone MESH.YAML or --control-plane HOST:PORT');
@@ -17,29 +22,34 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
   if (inbound === undefined && outbound === undefined && gateway === undefined) {
     throw new Error('nothing to listen on: give --inbound, --outbound or --gateway with HOST:PORT');
   }
-  const drainMs = durationOption('--drain', flags['drain'] ?? '10s');
+  const drainMs = durationOption('--drain', flags.drain ?? '10s');
   return {
     ...(standalone !== undefined && { standalone }),
-    ...(controlPlane !== undefined && { controlPlane: controlPlane.map((address) => addressOption('--control-plane', address)) }),
-    ...(flags['bundle'] !== undefined && { bundleFile: flags['bundle'] }),
+    ...(controlPlane !== undefined && {
+      controlPlane: controlPlane.map((address) => addressOption('--control-plane', address)),
+    }),
+    ...(flags.bundle !== undefined && { bundleFile: flags.bundle }),
     ...(flags['token-file'] !== undefined && { tokenFile: flags['token-file'] }),
-    ...(flags['identity'] !== undefined && { identity: identityOption(flags['identity']) }),
-    ...(flags['workload'] !== undefined && { workload: workloadOption(flags['workload'], flags['service-account']) }),
+    ...(flags.identity !== undefined && { identity: identityOption(flags.identity) }),
+    ...(flags.workload !== undefined && {
+      workload: workloadOption(flags.workload, flags['service-account']),
+    }),
     ...(inbound !== undefined && { inbound: addressOption('--inbound', inbound) }),
     ...(outbound !== undefined && { outbound: addressOption('--outbound', outbound) }),
     ...(gateway !== undefined && { gateway: addressOption('--gateway', gateway) }),
     ...(flags['gateway-name'] !== undefined && { gatewayName: flags['gateway-name'] }),
-    ...(flags['admin'] !== undefined && { admin: addressOption('--admin', flags['admin']) }),
-    ...(flags['namespace'] !== undefined && { namespace: flags['namespace'] }),
+    ...(flags.admin !== undefined && { admin: addressOption('--admin', flags.admin) }),
+    ...(flags.namespace !== undefined && { namespace: flags.namespace }),
     drainMs,
     accessLog: given['access-log'] === true,
-    logLevel: logLevelOption(flags['log-level'] ?? 'info'),
   };
 }
 
 /** The flags that have one value. */
 function texts(flags: SidecarFlags): Partial<Record<string, string>> {
-  return Object.fromEntries(Object.entries(flags).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+  return Object.fromEntries(
+    Object.entries(flags).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
 }
 
 function list(value: SidecarFlags[string]): string[] | undefined {
@@ -54,19 +64,28 @@ function identityOption(text: string): NonNullable<SidecarOptions['identity']> {
   return { cert, key, bundle };
 }
 
-function workloadOption(text: string, serviceAccount: string | undefined): NonNullable<SidecarOptions['workload']> {
+function workloadOption(
+  text: string,
+  serviceAccount: string | undefined,
+): NonNullable<SidecarOptions['workload']> {
   const [service = '', address = '', ...rest] = text.split('=');
   if (!isWorkload(service) || rest.length > 0) {
-    throw new Error(`--workload "${text}" is not a workload; write NAMESPACE/NAME=HOST:PORT, like shop/orders=127.0.0.1:9001`);
+    throw new Error(
+      `--workload "${text}" is not a workload; write NAMESPACE/NAME=HOST:PORT, like shop/orders=127.0.0.1:9001`,
+    );
   }
-  return { service, address: addressOption('--workload', address), ...(serviceAccount !== undefined && { serviceAccount }) };
+  return {
+    service,
+    address: addressOption('--workload', address),
+    ...(serviceAccount !== undefined && { serviceAccount }),
+  };
 }
 
 /** Runs a data plane until it is told to stop; prints one line of JSON once it accepts. */
 export async function sidecarCommand(args: readonly string[]): Promise<void> {
-  const options = sidecarOptions(parseSidecarFlags(args));
-  const sidecar = await startSidecar(options, createLog(options.logLevel ?? 'info'));
+  const flags = parseSidecarFlags(args);
+  const log = createLog(logLevelOption(String(flags['log-level'])));
+  const sidecar = await startSidecar(sidecarOptions(flags), log);
   console.log(JSON.stringify({ event: 'ready', pid: process.pid, ...sidecar.addresses }));
   onStop(() => sidecar.drain());
 }
-

@@ -27,7 +27,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
   const { meshFile, stateDir, listen, leafLifeMs, log } = options;
   const registry = openFileRegistry(meshFile, log);
   try {
-    const authority = await openAuthority(stateDir, { trustDomain: registry.trustDomain, ...(leafLifeMs !== undefined && { leafLifeMs }) });
+    const authority = await openAuthority(stateDir, {
+      trustDomain: registry.trustDomain,
+      ...(leafLifeMs !== undefined && { leafLifeMs }),
+    });
     try {
       const server = await openControlServer(listen, authority, registry, log);
       return {

@@ -4,7 +4,12 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 function der(tag: number, ...parts: Buffer[]): Buffer {
   const content = Buffer.concat(parts);
   const { length } = content;
-  const header = length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : [tag, 0x82, length >> 8, length & 0xff];
+  const header =
+    length < 0x80
+      ? [tag, length]
+      : length < 0x100
+        ? [tag, 0x81, length]
+        : [tag, 0x82, length >> 8, length & 0xff];
   return Buffer.concat([Buffer.from(header), content]);
 }
 
@@ -21,7 +26,13 @@ export function createCertificateRequest(): { keyPem: string; csrPem: string } {
   const version = Buffer.from('020100', 'hex');
   const noName = der(SEQUENCE);
   const noAttributes = der(0xa0);
-  const info = der(SEQUENCE, version, noName, publicKey.export({ format: 'der', type: 'spki' }), noAttributes);
+  const info = der(
+    SEQUENCE,
+    version,
+    noName,
+    publicKey.export({ format: 'der', type: 'spki' }),
+    noAttributes,
+  );
   const signature = sign('sha256', info, privateKey);
   const request = der(SEQUENCE, info, ECDSA_SHA256, der(0x03, Buffer.from([0]), signature));
   const base64 = request.toString('base64').replace(/.{64}(?=.)/g, '$&\n');

@@ -17,7 +17,11 @@ export const clientMessageSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('hello'),
     version: z.int(),
-    node: z.object({ id: z.string().min(1).max(253), workload: z.string().max(320), version: z.string().max(64) }),
+    node: z.object({
+      id: z.string().min(1).max(253),
+      workload: z.string().max(320),
+      version: z.string().max(64),
+    }),
   }),
   z.object({
     type: z.literal('subscribe'),
@@ -30,9 +34,19 @@ export type ClientMessage = z.infer<typeof clientMessageSchema>;
 
 /** From control plane to sidecar. */
 export type ServerMessage =
-  | { readonly type: 'welcome'; readonly version: number; readonly trustDomain: string; readonly server: string }
+  | {
+      readonly type: 'welcome';
+      readonly version: number;
+      readonly trustDomain: string;
+      readonly server: string;
+    }
   | { readonly type: 'resource'; readonly resource: Resource }
-  | { readonly type: 'unchanged'; readonly kind: ResourceKind; readonly key: string; readonly version: string }
+  | {
+      readonly type: 'unchanged';
+      readonly kind: ResourceKind;
+      readonly key: string;
+      readonly version: string;
+    }
   | { readonly type: 'absent'; readonly kind: ResourceKind; readonly key: string }
   | { readonly type: 'bundle'; readonly pem: string }
   | { readonly type: 'bye'; readonly reason: string };

@@ -10,17 +10,21 @@ export function isAddress(text: string): boolean {
 
 export const ADDRESS_MEANT = 'write HOST:PORT, like 127.0.0.1:9001 or [::1]:9001';
 
-export const addressSchema = z.string().refine(isAddress, { error: `is not an address; ${ADDRESS_MEANT}` });
+const addressSchema = z.string().refine(isAddress, { error: `is not an address; ${ADDRESS_MEANT}` });
 
-export const workloadSchema = z
-  .string()
-  .refine(isWorkload, { error: 'is not a workload identity; write NAMESPACE/SERVICEACCOUNT, like shop/orders' });
+const workloadSchema = z.string().refine(isWorkload, {
+  error: 'is not a workload identity; write NAMESPACE/SERVICEACCOUNT, like shop/orders',
+});
 
 /** One place where a service runs. */
 export const endpointSchema = z.strictObject({
   address: addressSchema,
   /** Share of the load, 0 to 1000. */
-  weight: z.int({ error: 'is not a weight; write a whole number from 0 to 1000' }).min(0).max(1000).default(1),
+  weight: z
+    .int({ error: 'is not a weight; write a whole number from 0 to 1000' })
+    .min(0)
+    .max(1000)
+    .default(1),
   zone: z.string().max(253).optional(),
   /** `namespace/serviceaccount`: it speaks mesh mTLS and must prove this identity. */
   identity: workloadSchema.optional(),

@@ -4,7 +4,9 @@ import { portSchema } from './service.ts';
 
 /** Gateway API Gateway, as far as it is served. */
 export const gatewaySchema = z.strictObject({
-  apiVersion: z.string().startsWith('gateway.networking.k8s.io/', { error: 'is not the Gateway API; write gateway.networking.k8s.io/v1' }),
+  apiVersion: z.string().startsWith('gateway.networking.k8s.io/', {
+    error: 'is not the Gateway API; write gateway.networking.k8s.io/v1',
+  }),
   kind: z.literal('Gateway'),
   metadata: metadataSchema,
   spec: z.strictObject({
@@ -14,7 +16,9 @@ export const gatewaySchema = z.strictObject({
         z.strictObject({
           name: z.string().min(1).max(253),
           port: portSchema,
-          protocol: z.enum(['HTTP', 'HTTPS', 'TLS', 'TCP'], { error: 'is not a listener protocol; write HTTP, HTTPS, TLS or TCP' }),
+          protocol: z.enum(['HTTP', 'HTTPS', 'TLS', 'TCP'], {
+            error: 'is not a listener protocol; write HTTP, HTTPS, TLS or TCP',
+          }),
           hostname: z.string().max(253).optional(),
         }),
       )

@@ -8,13 +8,27 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/;
 /** A header value that ends no line. */
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** Hop-by-hop and framing fields are the engine's, not a policy's. */
-const FRAMING = new Set(['connection', 'content-length', 'transfer-encoding', 'upgrade', 'te', 'trailer', 'keep-alive', 'host']);
+const FRAMING = new Set([
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'upgrade',
+  'te',
+  'trailer',
+  'keep-alive',
+  'host',
+]);
 
 const headerName = z
   .string()
   .regex(TOKEN, { error: 'is not a header name; write letters, digits and -' })
-  .refine((name) => !FRAMING.has(name.toLowerCase()), { error: 'frames or routes the message and cannot be changed by a route' });
-const headerValue = z.string().max(8192).regex(FIELD_VALUE, { error: 'is not a header value; it must not have line ends or control characters' });
+  .refine((name) => !FRAMING.has(name.toLowerCase()), {
+    error: 'frames or routes the message and cannot be changed by a route',
+  });
+const headerValue = z
+  .string()
+  .max(8192)
+  .regex(FIELD_VALUE, { error: 'is not a header value; it must not have line ends or control characters' });
 const headerPair = z.strictObject({ name: headerName, value: headerValue });
 const path = z
   .string()
@@ -36,7 +50,10 @@ const valueMatch = z.strictObject({
 
 const routeMatch = z.strictObject({
   path: z
-    .strictObject({ type: z.enum(['Exact', 'PathPrefix', 'RegularExpression']).default('PathPrefix'), value: path.default('/') })
+    .strictObject({
+      type: z.enum(['Exact', 'PathPrefix', 'RegularExpression']).default('PathPrefix'),
+      value: path.default('/'),
+    })
     .optional(),
   headers: z.array(valueMatch).max(16).default([]),
   queryParams: z.array(valueMatch).max(16).default([]),
@@ -45,21 +62,28 @@ const routeMatch = z.strictObject({
 
 const backendRef = z.strictObject({
   group: z.string().optional(),
-  kind: z.literal('Service', { error: 'is not a kind of backend that is served; write Service' }).default('Service'),
+  kind: z
+    .literal('Service', { error: 'is not a kind of backend that is served; write Service' })
+    .default('Service'),
   name: nameSchema,
   namespace: nameSchema.optional(),
   port: portSchema.optional(),
   weight: z.int().min(0).max(1_000_000).default(1),
 });
 
-const duration = z.string().refine((text) => parseDuration(text) !== undefined, { error: 'is not a duration; write it like 150ms or 2s' });
+const duration = z.string().refine((text) => parseDuration(text) !== undefined, {
+  error: 'is not a duration; write it like 150ms or 2s',
+});
 
 const urlPath = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('ReplaceFullPath'), replaceFullPath: path }),
   z.strictObject({ type: z.literal('ReplacePrefixMatch'), replacePrefixMatch: path }),
 ]);
 
-const hostname = z.string().regex(/^[a-z0-9*]([a-z0-9.-]*[a-z0-9])?$/i, { error: 'is not a host name' }).max(253);
+const hostname = z
+  .string()
+  .regex(/^[a-z0-9*]([a-z0-9.-]*[a-z0-9])?$/i, { error: 'is not a host name' })
+  .max(253);
 
 const filter = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('RequestHeaderModifier'), requestHeaderModifier: headerChanges }),
@@ -71,15 +95,22 @@ const filter = z.discriminatedUnion('type', [
       hostname: hostname.optional(),
       port: portSchema.optional(),
       path: z.strictObject({ type: z.literal('ReplaceFullPath'), replaceFullPath: path }).optional(),
-      statusCode: z.union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)]).optional(),
+      statusCode: z
+        .union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)])
+        .optional(),
     }),
   }),
-  z.strictObject({ type: z.literal('URLRewrite'), urlRewrite: z.strictObject({ hostname: hostname.optional(), path: urlPath.optional() }) }),
+  z.strictObject({
+    type: z.literal('URLRewrite'),
+    urlRewrite: z.strictObject({ hostname: hostname.optional(), path: urlPath.optional() }),
+  }),
 ]);
 
 const parentRef = z.strictObject({
   group: z.string().optional(),
-  kind: z.enum(['Service', 'Gateway'], { error: 'is not a kind of parent; write Service or Gateway' }).default('Gateway'),
+  kind: z
+    .enum(['Service', 'Gateway'], { error: 'is not a kind of parent; write Service or Gateway' })
+    .default('Gateway'),
   name: nameSchema,
   namespace: nameSchema.optional(),
   port: portSchema.optional(),
@@ -88,7 +119,9 @@ const parentRef = z.strictObject({
 
 /** Gateway API HTTPRoute, as far as it is served. */
 export const httpRouteSchema = z.strictObject({
-  apiVersion: z.string().startsWith('gateway.networking.k8s.io/', { error: 'is not the Gateway API; write gateway.networking.k8s.io/v1' }),
+  apiVersion: z.string().startsWith('gateway.networking.k8s.io/', {
+    error: 'is not the Gateway API; write gateway.networking.k8s.io/v1',
+  }),
   kind: z.literal('HTTPRoute'),
   metadata: metadataSchema,
   spec: z.strictObject({
@@ -101,7 +134,9 @@ export const httpRouteSchema = z.strictObject({
           matches: z.array(routeMatch).max(64).default([]),
           filters: z.array(filter).max(16).default([]),
           backendRefs: z.array(backendRef).max(16).default([]),
-          timeouts: z.strictObject({ request: duration.optional(), backendRequest: duration.optional() }).optional(),
+          timeouts: z
+            .strictObject({ request: duration.optional(), backendRequest: duration.optional() })
+            .optional(),
         }),
       )
       .min(1)
@@ -113,14 +148,20 @@ export type HttpRoute = z.infer<typeof httpRouteSchema>;
 
 const grpcMatch = z.strictObject({
   method: z
-    .strictObject({ type: z.literal('Exact').default('Exact'), service: z.string().max(1024).optional(), method: z.string().max(1024).optional() })
+    .strictObject({
+      type: z.literal('Exact').default('Exact'),
+      service: z.string().max(1024).optional(),
+      method: z.string().max(1024).optional(),
+    })
     .optional(),
   headers: z.array(valueMatch).max(16).default([]),
 });
 
 /** Gateway API GRPCRoute: services and methods are paths (gRPC over HTTP/2). */
 export const grpcRouteSchema = z.strictObject({
-  apiVersion: z.string().startsWith('gateway.networking.k8s.io/', { error: 'is not the Gateway API; write gateway.networking.k8s.io/v1' }),
+  apiVersion: z.string().startsWith('gateway.networking.k8s.io/', {
+    error: 'is not the Gateway API; write gateway.networking.k8s.io/v1',
+  }),
   kind: z.literal('GRPCRoute'),
   metadata: metadataSchema,
   spec: z.strictObject({
@@ -167,7 +208,10 @@ function normalRule(rule: Rule, namespace: string): RouteRule {
   const tryTimeoutMs = parseDuration(timeouts?.backendRequest ?? '');
   return {
     matches: rule.matches.map(normalMatch),
-    backends: rule.backendRefs.map((backend) => ({ service: `${backend.namespace ?? namespace}/${backend.name}`, weight: backend.weight })),
+    backends: rule.backendRefs.map((backend) => ({
+      service: `${backend.namespace ?? namespace}/${backend.name}`,
+      weight: backend.weight,
+    })),
     ...normalFilters(rule.filters),
     ...(timeoutMs !== undefined && { timeoutMs }),
     ...(tryTimeoutMs !== undefined && { tryTimeoutMs }),
@@ -188,10 +232,16 @@ function normalMatch(match: Rule['matches'][number]): RouteMatch {
 }
 
 /** `/service/method` of gRPC; a part that is left open makes a prefix or an expression. */
-function grpcPath(method: { service?: string | undefined; method?: string | undefined } | undefined): Pick<RouteMatch, 'path'> {
-  if (method?.service !== undefined && method.method !== undefined) return { path: { type: 'Exact', value: `/${method.service}/${method.method}` } };
+function grpcPath(
+  method: { service?: string | undefined; method?: string | undefined } | undefined,
+): Pick<RouteMatch, 'path'> {
+  if (method?.service !== undefined && method.method !== undefined)
+    return { path: { type: 'Exact', value: `/${method.service}/${method.method}` } };
   if (method?.service !== undefined) return { path: { type: 'PathPrefix', value: `/${method.service}` } };
-  if (method?.method !== undefined) return { path: { type: 'RegularExpression', value: `/[^/]+/${method.method.replace(/[^A-Za-z0-9_]/g, '\\$&')}` } };
+  if (method?.method !== undefined)
+    return {
+      path: { type: 'RegularExpression', value: `/[^/]+/${method.method.replace(/[^A-Za-z0-9_]/g, '\\$&')}` },
+    };
   return {};
 }
 
@@ -235,6 +285,7 @@ function normalFilter(one: Filter): Partial<RouteRule> {
 }
 
 function changes(from: z.infer<typeof headerChanges>): HeaderChanges {
-  const pairs = (list: readonly { name: string; value: string }[]) => list.map(({ name, value }) => [name, value] as const);
+  const pairs = (list: readonly { name: string; value: string }[]) =>
+    list.map(({ name, value }) => [name, value] as const);
   return { set: pairs(from.set), add: pairs(from.add), remove: from.remove };
 }

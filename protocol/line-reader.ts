@@ -1,5 +1,9 @@
 /** Cuts a byte stream into lines. `onTooLong` is called once a line grows beyond `maxBytes`; then nothing more is read. */
-export function lineReader(maxBytes: number, onLine: (line: string) => void, onTooLong: () => void): (bytes: Buffer) => void {
+export function lineReader(
+  maxBytes: number,
+  onLine: (line: string) => void,
+  onTooLong: () => void,
+): (bytes: Buffer) => void {
   let parts: Buffer[] = [];
   let length = 0;
   let failed = false;

@@ -34,7 +34,16 @@ export function parseMesh(text: string, file: string): ParsedMesh {
   if (document.errors.length > 0) {
     const problems = document.errors.slice(0, 20).map((error): Problem => {
       const { line, col } = lines.linePos(error.pos[0]);
-      return { severity: 'error', file, line, column: col, field: '', value: '', message: `this is not YAML: ${error.message}`, meant: '' };
+      return {
+        severity: 'error',
+        file,
+        line,
+        column: col,
+        field: '',
+        value: '',
+        message: `this is not YAML: ${error.message}`,
+        meant: '',
+      };
     });
     return { problems };
   }
@@ -42,7 +51,11 @@ export function parseMesh(text: string, file: string): ParsedMesh {
   try {
     value = document.toJS({ maxAliasCount: MAX_ALIASES }) ?? {};
   } catch (error) {
-    return { problems: [wholeFile(file, `cannot be read: ${error instanceof Error ? error.message : String(error)}`)] };
+    return {
+      problems: [
+        wholeFile(file, `cannot be read: ${error instanceof Error ? error.message : String(error)}`),
+      ],
+    };
   }
   return new MeshReader(file, locator(document, lines)).read(value);
 }
@@ -58,7 +71,9 @@ function locator(document: Document, lines: LineCounter): Locate {
       const keys = path.slice(0, depth);
       const node = depth === 0 ? document.contents : document.getIn(keys, true);
       const parent = depth < 2 ? document.contents : document.getIn(keys.slice(0, -1), true);
-      const key = isMap(parent) ? parent.items.find((pair) => isScalar(pair.key) && pair.key.value === keys.at(-1))?.key : undefined;
+      const key = isMap(parent)
+        ? parent.items.find((pair) => isScalar(pair.key) && pair.key.value === keys.at(-1))?.key
+        : undefined;
       const found = isNode(node) && node.range ? node : isNode(key) ? key : undefined;
       if (found?.range) {
         const { line, col } = lines.linePos(found.range[0]);
@@ -87,38 +102,66 @@ class MeshReader {
   read(value: unknown): ParsedMesh {
     const outer = meshFileSchema.safeParse(value);
     if (!outer.success) {
-      this.problems.push(...schemaProblems(meshFileSchema, outer.error, value, [], { file: this.file, locate: this.locate }));
+      this.problems.push(
+        ...schemaProblems(meshFileSchema, outer.error, value, [], { file: this.file, locate: this.locate }),
+      );
       return { problems: this.problems };
     }
     const { trustDomain, quotas } = outer.data;
     const routes = this.routes(outer.data.routes);
     const policies = this.policies(outer.data.policies);
-    const gateways = outer.data.gateway.flatMap((entry, index) => this.document(gatewaySchema, entry, ['gateway', index]) ?? []);
-    const services = outer.data.services.map((service, index) => this.service(service, index, policies.traffic));
-    const mesh: Mesh = { trustDomain, services, routes, access: policies.access, aggregates: policies.aggregates, gateways, quotas };
+    const gateways = outer.data.gateway.flatMap(
+      (entry, index) => this.document(gatewaySchema, entry, ['gateway', index]) ?? [],
+    );
+    const services = outer.data.services.map((service, index) =>
+      this.service(service, index, policies.traffic),
+    );
+    const mesh: Mesh = {
+      trustDomain,
+      services,
+      routes,
+      access: policies.access,
+      aggregates: policies.aggregates,
+      gateways,
+      quotas,
+    };
     this.checkNames(mesh);
     this.checkRoutes(mesh, outer.data.routes as Entry[]);
     this.checkTargets(mesh, policies, outer.data.policies as Entry[]);
     return this.fatal ? { problems: this.problems } : { mesh, problems: this.problems };
   }
 
-  private add(problem: Omit<Problem, 'file' | 'field' | 'line' | 'column'>, path: readonly PropertyKey[], fatal = false): void {
+  private add(
+    problem: Omit<Problem, 'file' | 'field' | 'line' | 'column'>,
+    path: readonly PropertyKey[],
+    fatal = false,
+  ): void {
     this.problems.push({ ...problem, file: this.file, field: fieldPath(path), ...this.locate(path) });
     if (fatal) this.fatal = true;
   }
 
-  private document<S extends z.ZodType>(schema: S, entry: unknown, path: readonly PropertyKey[]): z.infer<S> | undefined {
+  private document<S extends z.ZodType>(
+    schema: S,
+    entry: unknown,
+    path: readonly PropertyKey[],
+  ): z.infer<S> | undefined {
     const read = schema.safeParse(entry);
     if (read.success) return read.data;
     this.fatal = true;
-    this.problems.push(...schemaProblems(schema, read.error, entry, path, { file: this.file, locate: this.locate }));
+    this.problems.push(
+      ...schemaProblems(schema, read.error, entry, path, { file: this.file, locate: this.locate }),
+    );
     return undefined;
   }
 
   private unknownKind(kind: string, known: readonly string[], path: readonly PropertyKey[]): undefined {
     const guess = nearest(kind, known);
     const meant = guess === undefined ? `write ${known.join(', ')}` : `perhaps ${guess} was meant`;
-    this.add({ severity: 'error', value: showValue(kind), message: 'is not a kind that belongs here', meant }, [...path, 'kind'], true);
+    this.add(
+      { severity: 'error', value: showValue(kind), message: 'is not a kind that belongs here', meant },
+      [...path, 'kind'],
+      true,
+    );
     return undefined;
   }
 
@@ -132,7 +175,15 @@ class MeshReader {
       if (entry.kind === 'GRPCRoute') {
         const read = this.document(grpcRouteSchema, entry, path);
         if (read === undefined) return [];
-        this.add({ severity: 'warning', value: '', message: 'gRPC is not carried by this version yet: the route matches HTTP/1.1 requests only', meant: '' }, path);
+        this.add(
+          {
+            severity: 'warning',
+            value: '',
+            message: 'gRPC is not carried by this version yet: the route matches HTTP/1.1 requests only',
+            meant: '',
+          },
+          path,
+        );
         return [normalRoute(read)];
       }
       return this.unknownKind(entry.kind, ['HTTPRoute', 'GRPCRoute'], path) ?? [];
@@ -150,13 +201,25 @@ class MeshReader {
         const read = this.document(accessPolicySchema, entry, path);
         if (read === undefined) continue;
         policies.access.push(read);
-        const message = 'AccessPolicy is not enforced by this version: requests that it would judge are refused';
-        this.add({ severity: 'warning', value: '', message, meant: 'use the annotation tulle.dev/allow' }, path);
+        const message =
+          'AccessPolicy is not enforced by this version: requests that it would judge are refused';
+        this.add(
+          { severity: 'warning', value: '', message, meant: 'use the annotation tulle.dev/allow' },
+          path,
+        );
       } else if (entry.kind === 'Aggregate') {
         const read = this.document(aggregateSchema, entry, path);
         if (read === undefined) continue;
         policies.aggregates.push(read);
-        this.add({ severity: 'warning', value: '', message: 'Aggregate is understood, but not served by this version', meant: '' }, path);
+        this.add(
+          {
+            severity: 'warning',
+            value: '',
+            message: 'Aggregate is understood, but not served by this version',
+            meant: '',
+          },
+          path,
+        );
       } else {
         this.unknownKind(entry.kind, ['TrafficPolicy', 'AccessPolicy', 'Aggregate'], path);
       }
@@ -165,7 +228,11 @@ class MeshReader {
   }
 
   /** Settings: defaults, then policies about the service, then its annotations. */
-  private service(service: Service, index: number, traffic: readonly TrafficPolicyAt[]): Mesh['services'][number] {
+  private service(
+    service: Service,
+    index: number,
+    traffic: readonly TrafficPolicyAt[],
+  ): Mesh['services'][number] {
     const key = serviceKey(service);
     const path = ['services', index];
     let settings: TrafficSettings = DEFAULT_SETTINGS;
@@ -192,7 +259,16 @@ class MeshReader {
       if (first === undefined) seen.set(key, index);
       else {
         const message = `stands for a second service ${key}; the first is services[${first}]`;
-        this.add({ severity: 'error', value: showValue(service.name), message, meant: 'give each service of a namespace its own name' }, ['services', index, 'name'], true);
+        this.add(
+          {
+            severity: 'error',
+            value: showValue(service.name),
+            message,
+            meant: 'give each service of a namespace its own name',
+          },
+          ['services', index, 'name'],
+          true,
+        );
       }
     }
   }
@@ -205,25 +281,53 @@ class MeshReader {
       const path = ['routes', index, 'spec'];
       for (const [at, parent] of route.parents.entries()) {
         const known = parent.kind === 'Service' ? services : gateways;
-        if (!known.has(parent.key)) this.unknownName(`${parent.kind} ${parent.key}`, parent.key, [...known], [...path, 'parentRefs', at, 'name']);
+        if (!known.has(parent.key))
+          this.unknownName(
+            `${parent.kind} ${parent.key}`,
+            parent.key,
+            [...known],
+            [...path, 'parentRefs', at, 'name'],
+          );
       }
       for (const [ruleIndex, rule] of route.rules.entries()) {
         for (const [at, { service }] of rule.backends.entries()) {
-          if (!services.has(service)) this.unknownName(`Service ${service}`, service, [...services], [...path, 'rules', ruleIndex, 'backendRefs', at, 'name']);
+          if (!services.has(service))
+            this.unknownName(
+              `Service ${service}`,
+              service,
+              [...services],
+              [...path, 'rules', ruleIndex, 'backendRefs', at, 'name'],
+            );
         }
         const total = rule.backends.reduce((sum, { weight }) => sum + weight, 0);
         if (total === 0 && rule.redirect === undefined) {
           const message = 'has no backend with a weight above 0: its requests are answered 503';
-          this.add({ severity: 'warning', value: '', message, meant: 'name a backend' }, [...path, 'rules', ruleIndex]);
+          this.add({ severity: 'warning', value: '', message, meant: 'name a backend' }, [
+            ...path,
+            'rules',
+            ruleIndex,
+          ]);
         }
       }
     }
   }
 
-  private unknownName(what: string, key: string, known: readonly string[], path: readonly PropertyKey[]): void {
+  private unknownName(
+    what: string,
+    key: string,
+    known: readonly string[],
+    path: readonly PropertyKey[],
+  ): void {
     const guess = nearest(key, known);
-    const meant = guess === undefined ? `there are ${known.slice(0, 10).join(', ') || 'none'}` : `perhaps ${guess} was meant`;
-    this.add({ severity: 'error', value: '', message: `${what} does not exist in this file`, meant }, path, true);
+    const meant =
+      guess === undefined
+        ? `there are ${known.slice(0, 10).join(', ') || 'none'}`
+        : `perhaps ${guess} was meant`;
+    this.add(
+      { severity: 'error', value: '', message: `${what} does not exist in this file`, meant },
+      path,
+      true,
+    );
   }
 
   private checkTargets(mesh: Mesh, policies: Policies, entries: readonly Entry[]): void {
@@ -234,11 +338,24 @@ class MeshReader {
     ];
     for (const policy of [...policies.traffic.map((at) => at.policy), ...policies.access]) {
       const target = targetOf(policy);
-      const index = entries.findIndex((entry) => entry.kind === policy.kind && routeName(entry) === `${policy.metadata.namespace}/${policy.metadata.name}`);
+      const index = entries.findIndex(
+        (entry) =>
+          entry.kind === policy.kind &&
+          routeName(entry) === `${policy.metadata.namespace}/${policy.metadata.name}`,
+      );
       const path = ['policies', index, 'spec', 'targetRef', 'name'];
       if (!known.includes(target)) this.unknownName(target, target, known, path);
       else if (!target.startsWith('Service ')) {
-        this.add({ severity: 'error', value: '', message: `a ${policy.kind} about a ${target.split(' ', 1)[0]} is not enforced by this version`, meant: 'target a Service' }, path, true);
+        this.add(
+          {
+            severity: 'error',
+            value: '',
+            message: `a ${policy.kind} about a ${target.split(' ', 1)[0]} is not enforced by this version`,
+            meant: 'target a Service',
+          },
+          path,
+          true,
+        );
       }
     }
   }
@@ -252,13 +369,16 @@ interface Policies {
   readonly aggregates: z.infer<typeof aggregateSchema>[];
 }
 
-function targetOf(policy: { metadata: { namespace: string }; spec: { targetRef: { kind: string; name: string; namespace?: string | undefined } } }): string {
+function targetOf(policy: {
+  metadata: { namespace: string };
+  spec: { targetRef: { kind: string; name: string; namespace?: string | undefined } };
+}): string {
   const { targetRef } = policy.spec;
   return `${targetRef.kind} ${targetRef.namespace ?? policy.metadata.namespace}/${targetRef.name}`;
 }
 
 function routeName(entry: Entry): string {
-  const metadata = entry['metadata'] as { name?: string; namespace?: string } | undefined;
+  const metadata = entry.metadata as { name?: string; namespace?: string } | undefined;
   return `${metadata?.namespace ?? 'default'}/${metadata?.name}`;
 }
 
@@ -266,5 +386,11 @@ function routeName(entry: Entry): string {
 function withIdentity(service: Service, settings: TrafficSettings): Service {
   if (service.serviceAccount === undefined && settings.mtls !== 'strict') return service;
   const identity = `${service.namespace}/${service.serviceAccount ?? service.name}`;
-  return { ...service, endpoints: service.endpoints.map((endpoint) => ({ ...endpoint, identity: endpoint.identity ?? identity })) };
+  return {
+    ...service,
+    endpoints: service.endpoints.map((endpoint) => ({
+      ...endpoint,
+      identity: endpoint.identity ?? identity,
+    })),
+  };
 }

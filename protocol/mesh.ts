@@ -18,13 +18,17 @@ export interface Mesh {
   readonly quotas: { readonly store: string };
 }
 
-const document = z.looseObject({ kind: z.string({ error: 'is missing; write the kind of the document, like HTTPRoute' }) });
+const document = z.looseObject({
+  kind: z.string({ error: 'is missing; write the kind of the document, like HTTPRoute' }),
+});
 
 /** The outer shape of mesh.yaml (DESIGN section 7); documents are read by their own schemas. */
 export const meshFileSchema = z.strictObject({
   trustDomain: z
-    .string({ error: 'is missing; write the mesh\'s name in certificates, like example.test' })
-    .regex(/^[a-z0-9]([a-z0-9._-]{0,253}[a-z0-9])?$/, { error: 'is not a trust domain; write a name like example.test' })
+    .string({ error: "is missing; write the mesh's name in certificates, like example.test" })
+    .regex(/^[a-z0-9]([a-z0-9._-]{0,253}[a-z0-9])?$/, {
+      error: 'is not a trust domain; write a name like example.test',
+    })
     .default('mesh.local'),
   services: z.array(serviceSchema).max(100_000).default([]),
   routes: z.array(document).max(100_000).default([]),
@@ -32,7 +36,12 @@ export const meshFileSchema = z.strictObject({
   gateway: z.array(document).max(1000).default([]),
   quotas: z
     .strictObject({
-      store: z.string().regex(/^(memory|rediss?:\/\/\S+)$/, { error: 'is not a quota store; write memory, redis://HOST:PORT or rediss://HOST:PORT' }).default('memory'),
+      store: z
+        .string()
+        .regex(/^(memory|rediss?:\/\/\S+)$/, {
+          error: 'is not a quota store; write memory, redis://HOST:PORT or rediss://HOST:PORT',
+        })
+        .default('memory'),
     })
     .default({ store: 'memory' }),
 });

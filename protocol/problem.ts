@@ -33,7 +33,8 @@ export function formatProblem(problem: Problem): string {
 /** Shows a value for a message: JSON, shortened, credentials blotted out. */
 export function showValue(value: unknown, field = ''): string {
   if (value === undefined) return '';
-  if (typeof value === 'string' && SECRET_FIELD.test(field)) return quote(value.replace(URL_WITH_CREDENTIALS, '$1***@'), !value.includes('://'));
+  if (typeof value === 'string' && SECRET_FIELD.test(field))
+    return quote(value.replace(URL_WITH_CREDENTIALS, '$1***@'), !value.includes('://'));
   if (typeof value === 'string') return quote(value.replace(URL_WITH_CREDENTIALS, '$1***@'), false);
   if (value !== null && typeof value === 'object') return Array.isArray(value) ? 'a list' : 'a mapping';
   return shorten(String(value));

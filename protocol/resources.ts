@@ -43,20 +43,31 @@ export function resourcesOf(mesh: Mesh): Resources {
     const key = serviceKey(service);
     const access = mesh.access.filter(({ metadata, spec }) => {
       const { targetRef } = spec;
-      return targetRef.kind === 'Service' && `${targetRef.namespace ?? metadata.namespace}/${targetRef.name}` === key;
+      return (
+        targetRef.kind === 'Service' &&
+        `${targetRef.namespace ?? metadata.namespace}/${targetRef.name}` === key
+      );
     });
-    services.set(key, versioned({ kind: 'service', key, service, settings, access, routes: routesOf(mesh, 'Service', key) }));
+    services.set(
+      key,
+      versioned({ kind: 'service', key, service, settings, access, routes: routesOf(mesh, 'Service', key) }),
+    );
   }
   const gateways = new Map<string, GatewayResource>();
   for (const { metadata, spec } of mesh.gateways) {
     const key = `${metadata.namespace}/${metadata.name}`;
-    gateways.set(key, versioned({ kind: 'gateway', key, listeners: spec.listeners, routes: routesOf(mesh, 'Gateway', key) }));
+    gateways.set(
+      key,
+      versioned({ kind: 'gateway', key, listeners: spec.listeners, routes: routesOf(mesh, 'Gateway', key) }),
+    );
   }
   return { trustDomain: mesh.trustDomain, services, gateways };
 }
 
 function routesOf(mesh: Mesh, kind: 'Service' | 'Gateway', key: string): Route[] {
-  return mesh.routes.filter((route) => route.parents.some((parent) => parent.kind === kind && parent.key === key));
+  return mesh.routes.filter((route) =>
+    route.parents.some((parent) => parent.kind === kind && parent.key === key),
+  );
 }
 
 function versioned<T extends object>(content: T): T & { version: string } {

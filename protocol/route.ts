@@ -12,7 +12,7 @@ export interface Route {
   readonly rules: readonly RouteRule[];
 }
 
-export interface RouteParent {
+interface RouteParent {
   readonly kind: 'Service' | 'Gateway';
   /** `namespace/name`. */
   readonly key: string;
@@ -25,7 +25,13 @@ export interface RouteRule {
   readonly backends: readonly { readonly service: ServiceKey; readonly weight: number }[];
   readonly requestHeaders?: HeaderChanges;
   readonly responseHeaders?: HeaderChanges;
-  readonly redirect?: { readonly scheme?: string; readonly hostname?: string; readonly port?: number; readonly path?: string; readonly status?: number };
+  readonly redirect?: {
+    readonly scheme?: string;
+    readonly hostname?: string;
+    readonly port?: number;
+    readonly path?: string;
+    readonly status?: number;
+  };
   readonly rewrite?: { readonly hostname?: string; readonly path?: string; readonly prefix?: string };
   readonly timeoutMs?: number;
   readonly tryTimeoutMs?: number;

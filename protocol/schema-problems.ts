@@ -20,22 +20,33 @@ const EXPECTED: Readonly<Record<string, string>> = {
 
 /** Dotted path of a field: `services[0].port`. Keys with dots or slashes stay as they are. */
 export function fieldPath(path: Path): string {
-  return path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('').replace(/^\./, '');
+  return path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+    .join('')
+    .replace(/^\./, '');
 }
 
 /** Turns what a schema found wrong in `value` into problems for the user. */
-export function schemaProblems(schema: Schema, error: z.ZodError, value: unknown, prefix: Path, place: { file: string; object?: string; locate: Locate }): Problem[] {
-  return error.issues.flatMap((issue) => issueProblems(schema, issue, value, prefix, [])).map(({ path, ...problem }) => {
-    const at = place.locate(path);
-    return {
-      severity: 'error',
-      file: place.file,
-      ...(place.object !== undefined && { object: place.object }),
-      ...(at !== undefined && at),
-      field: fieldPath(path),
-      ...problem,
-    };
-  });
+export function schemaProblems(
+  schema: Schema,
+  error: z.ZodError,
+  value: unknown,
+  prefix: Path,
+  place: { file: string; object?: string; locate: Locate },
+): Problem[] {
+  return error.issues
+    .flatMap((issue) => issueProblems(schema, issue, value, prefix, []))
+    .map(({ path, ...problem }) => {
+      const at = place.locate(path);
+      return {
+        severity: 'error',
+        file: place.file,
+        ...(place.object !== undefined && { object: place.object }),
+        ...(at !== undefined && at),
+        field: fieldPath(path),
+        ...problem,
+      };
+    });
 }
 
 interface Found {
@@ -48,7 +59,10 @@ interface Found {
 /** `inside`: where `root` stands within what the whole schema reads. */
 function issueProblems(schema: Schema, issue: Issue, root: unknown, prefix: Path, inside: Path): Found[] {
   const path = [...prefix, ...issue.path];
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(key, [...path, key], knownKeys(schema, [...inside, ...issue.path])));
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) =>
+      unknownKey(key, [...path, key], knownKeys(schema, [...inside, ...issue.path])),
+    );
   if (issue.code === 'invalid_union') return unionProblems(schema, issue, root, prefix, inside);
   const value = showValue(valueAt(root, issue.path), String(path.at(-1)));
   const [message = '', meant = ''] = wording(issue, value).split('; ', 2);
@@ -64,20 +78,36 @@ function unionProblems(
   inside: Path,
 ): Found[] {
   const value = valueAt(root, issue.path);
-  const fitting = issue.errors.filter((errors) => !errors.some((one) => one.code === 'invalid_type' && one.path.length === 0));
+  const fitting = issue.errors.filter(
+    (errors) => !errors.some((one) => one.code === 'invalid_type' && one.path.length === 0),
+  );
   const branches = fitting.length > 0 ? fitting : issue.errors;
   const best = [...branches].sort((a, b) => a.length - b.length)[0];
   if (best === undefined || best.length === 0) {
     const path = [...prefix, ...issue.path];
     const known = 'options' in issue && Array.isArray(issue.options) ? issue.options.join(', ') : '';
-    return [{ path, value: showValue(value), message: 'is none of what can stand here', meant: known === '' ? '' : `write ${known}` }];
+    return [
+      {
+        path,
+        value: showValue(value),
+        message: 'is none of what can stand here',
+        meant: known === '' ? '' : `write ${known}`,
+      },
+    ];
   }
-  return best.flatMap((one) => issueProblems(schema, one, value, [...prefix, ...issue.path], [...inside, ...issue.path]));
+  return best.flatMap((one) =>
+    issueProblems(schema, one, value, [...prefix, ...issue.path], [...inside, ...issue.path]),
+  );
 }
 
 function unknownKey(key: string, path: Path, known: readonly string[]): Found {
   const guess = nearest(key, known);
-  const meant = guess !== undefined ? `perhaps ${guess} was meant` : known.length > 0 ? `known here: ${known.join(', ')}` : '';
+  const meant =
+    guess !== undefined
+      ? `perhaps ${guess} was meant`
+      : known.length > 0
+        ? `known here: ${known.join(', ')}`
+        : '';
   return { path, value: '', message: `"${key.slice(0, 60)}" is not a field that is known here`, meant };
 }
 
@@ -99,7 +129,8 @@ function knownKeys(schema: Schema, path: Path): string[] {
   const definition = schema._zod.def as Definition;
   const inner = definition.innerType ?? definition.in;
   if (inner !== undefined) return knownKeys(inner, path);
-  if (definition.options !== undefined) return definition.options.flatMap((option) => knownKeys(option, path));
+  if (definition.options !== undefined)
+    return definition.options.flatMap((option) => knownKeys(option, path));
   const [first, ...rest] = path;
   if (first === undefined) return Object.keys(definition.shape ?? {});
   const next = typeof first === 'number' ? definition.element : definition.shape?.[String(first)];

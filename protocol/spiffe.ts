@@ -11,7 +11,8 @@ const WORKLOAD = /^([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)\/([a-z0-9](?:[a-z0-9.-
 /** `spiffe://TD/ns/NS/sa/SA` of `NS/SA`. Throws a TypeError on anything else. */
 export function spiffeId(trustDomain: string, workload: string): string {
   const match = WORKLOAD.exec(workload);
-  if (match === null) throw new TypeError(`"${workload}" is not NAMESPACE/SERVICEACCOUNT in lower case, like shop/orders`);
+  if (match === null)
+    throw new TypeError(`"${workload}" is not NAMESPACE/SERVICEACCOUNT in lower case, like shop/orders`);
   return `spiffe://${trustDomain}/ns/${match[1]}/sa/${match[2]}`;
 }
 

@@ -3,7 +3,13 @@ import { metadataSchema, targetRefSchema } from './metadata.ts';
 
 export type RetryCondition = 'connect' | 'reset' | 'refused-stream' | '5xx' | number;
 
-export type BalanceStrategy = 'p2c-ewma' | 'least-request' | 'round-robin' | 'ring-hash' | 'maglev' | 'random';
+export type BalanceStrategy =
+  | 'p2c-ewma'
+  | 'least-request'
+  | 'round-robin'
+  | 'ring-hash'
+  | 'maglev'
+  | 'random';
 
 export interface RateLimit {
   readonly tokens: number;
@@ -13,7 +19,7 @@ export interface RateLimit {
   readonly by: readonly string[];
 }
 
-export interface CachePolicy {
+interface CachePolicy {
   readonly mode: 'respect' | 'fixed';
   readonly ttlMs?: number;
   readonly staleMs?: number;

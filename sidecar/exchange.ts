@@ -1,3 +1,4 @@
+import type { Reason } from '../protocol/reasons.ts';
 import type { Head } from './http1/head.ts';
 import type { Attempt, PolicyNote } from './telemetry/explanation.ts';
 
@@ -6,8 +7,7 @@ export type ListenerKind = 'inbound' | 'outbound' | 'gateway';
 /** Text for a response that Tulle makes itself. */
 export interface LocalAnswer {
   readonly status: number;
-  /** A `tulle-reason` code. */
-  readonly code: string;
+  readonly code: Reason;
   readonly detail: string;
   /** Whole header lines, each with its CRLF. */
   readonly fields?: string;
@@ -47,7 +47,8 @@ export class Exchange {
   readonly policies: PolicyNote[] = [];
 
   status = 0;
-  reason = '';
+  /** The code of what Tulle did to it; '' when it had no part in the end. */
+  reason: Reason | '' = '';
   detail = '';
   requestBytes = 0;
   responseBytes = 0;

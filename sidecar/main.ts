@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import type { Resource } from '../protocol/resources.ts';
 import type { Endpoint as EndpointDescription } from '../protocol/endpoint.ts';
+import type { Resource } from '../protocol/resources.ts';
+import { VERSION } from '../protocol/version.ts';
 import type { ClusterParts } from './balancing/cluster.ts';
 import { openStandalone } from './config/standalone.ts';
 import type { Subscription } from './config/subscription.ts';
@@ -8,13 +9,14 @@ import type { Exchange } from './exchange.ts';
 import { DEFAULT_LIMITS } from './http1/limits.ts';
 import { TimerWheel } from './http1/timer-wheel.ts';
 import type { IdentitySource } from './identity/identity.ts';
-import { accept, type Acceptor, adoptPlain, serveHttp1 } from './listeners/accept.ts';
+import { type Acceptor, accept, adoptPlain, serveHttp1 } from './listeners/accept.ts';
 import { openAdmin } from './listeners/admin.ts';
 import { certsView, configView } from './listeners/admin-views.ts';
 import { Connections } from './listeners/connections.ts';
 import { GatewayRouter } from './listeners/gateway.ts';
 import { InboundRouter } from './listeners/inbound.ts';
 import { InboundListener } from './listeners/inbound-listener.ts';
+import type { MtlsParts } from './listeners/mtls-parts.ts';
 import { OutboundRouter } from './listeners/outbound.ts';
 import type { RelayHost } from './listeners/relay.ts';
 import { type Log, SILENT } from './log.ts';
@@ -23,8 +25,6 @@ import { RunningServices } from './routing/services.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { Recorder } from './telemetry/recorder.ts';
 import { plainConnector, refusingConnector } from './upstream/connector.ts';
-import type { MtlsParts } from './listeners/mtls-parts.ts';
-import { VERSION } from '../protocol/version.ts';
 
 const DRAIN_MS = 10_000;
 
@@ -66,7 +66,10 @@ class Sidecar implements RunningSidecar {
     this.options = options;
     this.log = log;
     const { workload } = options;
-    const [namespace = 'default', name = 'unknown'] = workload?.service.split('/', 2) ?? [options.namespace, options.gateway ? 'gateway' : undefined];
+    const [namespace = 'default', name = 'unknown'] = workload?.service.split('/', 2) ?? [
+      options.namespace,
+      options.gateway ? 'gateway' : undefined,
+    ];
     this.self = `${namespace}/${workload?.serviceAccount ?? name}`;
     this.recorder = new Recorder(this.self, options.accessLog ? log : undefined);
   }
@@ -76,11 +79,20 @@ class Sidecar implements RunningSidecar {
     if (this.identity !== undefined) this.mtls = await import('./listeners/mtls-parts.ts');
     const subscription = await this.openSubscription();
     this.subscription = subscription;
-    const parts: ClusterParts = { connectorFor: (endpoint) => this.connectorFor(endpoint), engineLimits: DEFAULT_LIMITS, wheel: this.wheel };
+    const parts: ClusterParts = {
+      connectorFor: (endpoint) => this.connectorFor(endpoint),
+      engineLimits: DEFAULT_LIMITS,
+      wheel: this.wheel,
+    };
     const services = new RunningServices(subscription, parts);
     this.services = services;
     this.identity?.onChange(() => services.renewConnectors());
-    await Promise.all([this.openInbound(services, parts), this.openOutbound(services), this.openGateway(services, subscription), this.openAdminPort()]);
+    await Promise.all([
+      this.openInbound(services, parts),
+      this.openOutbound(services),
+      this.openGateway(services, subscription),
+      this.openAdminPort(),
+    ]);
   }
 
   private async openIdentity(): Promise<IdentitySource | undefined> {
@@ -90,7 +102,10 @@ class Sidecar implements RunningSidecar {
       return this.closing(openFileIdentity(identity.cert, identity.key, identity.bundle));
     }
     if (controlPlane === undefined) return undefined;
-    if (bundleFile === undefined || tokenFile === undefined) throw new Error('a control plane needs --bundle and --token-file: the roots to check it by, and the join token');
+    if (bundleFile === undefined || tokenFile === undefined)
+      throw new Error(
+        'a control plane needs --bundle and --token-file: the roots to check it by, and the join token',
+      );
     const { requestIdentity } = await import('./identity/requested-identity.ts');
     const source = requestIdentity({
       controlPlane,
@@ -104,9 +119,12 @@ class Sidecar implements RunningSidecar {
   private async openSubscription(): Promise<Subscription> {
     const { standalone, controlPlane } = this.options;
     if (standalone !== undefined) return this.closing(await openStandalone(standalone, this.log));
-    if (controlPlane === undefined || this.identity === undefined) throw new Error('a data plane needs --standalone MESH.YAML or --control-plane HOST:PORT');
+    if (controlPlane === undefined || this.identity === undefined)
+      throw new Error('a data plane needs --standalone MESH.YAML or --control-plane HOST:PORT');
     const { connectSubscription } = await import('./config/control-plane.ts');
-    return this.closing(connectSubscription({ controlPlane, identity: this.identity, workload: this.self, log: this.log }));
+    return this.closing(
+      connectSubscription({ controlPlane, identity: this.identity, workload: this.self, log: this.log }),
+    );
   }
 
   private closing<T extends { close(): void }>(part: T): T {
@@ -118,11 +136,18 @@ class Sidecar implements RunningSidecar {
   private connectorFor(endpoint: EndpointDescription) {
     const { identity, mtls } = this;
     if (endpoint.identity === undefined) return plainConnector(endpoint.address);
-    if (mtls === undefined) return refusingConnector('the endpoint takes mesh mTLS only, and this proxy has no identity (--identity or --control-plane)');
+    if (mtls === undefined)
+      return refusingConnector(
+        'the endpoint takes mesh mTLS only, and this proxy has no identity (--identity or --control-plane)',
+      );
     return mtls.mtlsConnector(endpoint.address, endpoint.identity, () => identity?.current());
   }
 
-  private host(kind: RelayHost['kind'], plan: RelayHost['plan'], addedFields: RelayHost['addedFields'] = () => ''): RelayHost {
+  private host(
+    kind: RelayHost['kind'],
+    plan: RelayHost['plan'],
+    addedFields: RelayHost['addedFields'] = () => '',
+  ): RelayHost {
     const { recorder } = this;
     const edge = kind === 'gateway';
     return {
@@ -139,7 +164,8 @@ class Sidecar implements RunningSidecar {
   private async openInbound(services: RunningServices, parts: ClusterParts): Promise<void> {
     const { inbound, workload } = this.options;
     if (inbound === undefined) return;
-    if (workload === undefined) throw new Error('--inbound needs --workload NAMESPACE/NAME=HOST:PORT: where the application listens');
+    if (workload === undefined)
+      throw new Error('--inbound needs --workload NAMESPACE/NAME=HOST:PORT: where the application listens');
     const router = new InboundRouter(services.pin(workload.service), workload.address, parts);
     this.inbound = router;
     const listener = new InboundListener({
@@ -152,7 +178,10 @@ class Sidecar implements RunningSidecar {
       application: workload.address,
       log: this.log,
     });
-    this.closers.push(() => listener.close(), () => router.close());
+    this.closers.push(
+      () => listener.close(),
+      () => router.close(),
+    );
     this.addresses.inbound = await this.listen(inbound, (socket) => listener.onSocket(socket));
   }
 
@@ -160,7 +189,10 @@ class Sidecar implements RunningSidecar {
     const { outbound, workload, namespace } = this.options;
     if (outbound === undefined) return;
     const router = new OutboundRouter(services, namespace ?? workload?.service.split('/', 1)[0] ?? 'default');
-    this.addresses.outbound = await this.serve(outbound, this.host('outbound', (exchange) => router.plan(exchange)));
+    this.addresses.outbound = await this.serve(
+      outbound,
+      this.host('outbound', (exchange) => router.plan(exchange)),
+    );
   }
 
   private async openGateway(services: RunningServices, subscription: Subscription): Promise<void> {
@@ -174,7 +206,10 @@ class Sidecar implements RunningSidecar {
     });
     services.onService(() => router.refresh());
     subscription.want('gateway', name);
-    this.addresses.gateway = await this.serve(gateway, this.host('gateway', (exchange) => router.plan(exchange), forwardedFor));
+    this.addresses.gateway = await this.serve(
+      gateway,
+      this.host('gateway', (exchange) => router.plan(exchange), forwardedFor),
+    );
   }
 
   private serve(address: string, host: RelayHost): Promise<string> {
@@ -197,15 +232,20 @@ class Sidecar implements RunningSidecar {
     const { admin } = this.options;
     if (admin === undefined) return;
     const { recorder } = this;
-    const opened = await openAdmin(admin, {
-      ready: () => this.readiness(),
-      config: () => configView(this.services?.all() ?? []),
-      certs: () => certsView(this.identity),
-      metrics: createMetrics(recorder.edges, () => this.gauges()),
-      explain: (id) => recorder.explanations.find(id),
-      recent: (limit) => recorder.explanations.recent(limit),
-      drain: () => void this.drain(),
-    }, DEFAULT_LIMITS, this.wheel);
+    const opened = await openAdmin(
+      admin,
+      {
+        ready: () => this.readiness(),
+        config: () => configView(this.services?.all() ?? []),
+        certs: () => certsView(this.identity),
+        metrics: createMetrics(recorder.edges, () => this.gauges()),
+        explain: (id) => recorder.explanations.find(id),
+        recent: (limit) => recorder.explanations.recent(limit),
+        drain: () => void this.drain(),
+      },
+      DEFAULT_LIMITS,
+      this.wheel,
+    );
     this.closers.push(opened.close);
     this.addresses.admin = opened.address;
   }
@@ -215,13 +255,21 @@ class Sidecar implements RunningSidecar {
     const reasons: string[] = [];
     const degraded: string[] = [];
     if (this.draining !== undefined) reasons.push('draining: no new connections are taken');
-    if (identity !== undefined && identity.current() === undefined) reasons.push(`no certificate yet: ${identity.lastError() ?? 'the authority has not answered'}`);
-    if (this.inbound !== undefined && 'wait' in this.inbound.plan()) reasons.push(`nothing is known of ${options.workload?.service} yet`);
-    if (this.gateway !== undefined && !this.gateway.known) reasons.push('nothing is known of the Gateway yet');
+    if (identity !== undefined && identity.current() === undefined)
+      reasons.push(`no certificate yet: ${identity.lastError() ?? 'the authority has not answered'}`);
+    if (this.inbound !== undefined && 'wait' in this.inbound.plan())
+      reasons.push(`nothing is known of ${options.workload?.service} yet`);
+    if (this.gateway !== undefined && !this.gateway.known)
+      reasons.push('nothing is known of the Gateway yet');
     const state = subscription?.state();
-    if (state !== undefined && !state.connected) degraded.push(`no control plane is connected (${state.lastError ?? 'connecting'}): running on the last known state`);
-    else if (state?.lastError !== undefined) degraded.push(`the last edit is not in force: ${state.lastError}`);
-    if (identity?.lastError() !== undefined && identity.current() !== undefined) degraded.push(`certificate renewal: ${identity.lastError()}`);
+    if (state !== undefined && !state.connected)
+      degraded.push(
+        `no control plane is connected (${state.lastError ?? 'connecting'}): running on the last known state`,
+      );
+    else if (state?.lastError !== undefined)
+      degraded.push(`the last edit is not in force: ${state.lastError}`);
+    if (identity?.lastError() !== undefined && identity.current() !== undefined)
+      degraded.push(`certificate renewal: ${identity.lastError()}`);
     return { ready: reasons.length === 0, reasons, degraded };
   }
 
@@ -271,5 +319,7 @@ function onlyGateway(subscription: Subscription): string {
   const names = subscription.gateways?.() ?? [];
   const [only] = names;
   if (only !== undefined && names.length === 1) return only;
-  throw new Error(`--gateway-name NAMESPACE/NAME is needed: ${names.length === 0 ? 'no Gateway is known' : `there are ${names.join(', ')}`}`);
+  throw new Error(
+    `--gateway-name NAMESPACE/NAME is needed: ${names.length === 0 ? 'no Gateway is known' : `there are ${names.join(', ')}`}`,
+  );
 }

@@ -24,7 +24,6 @@ export interface SidecarOptions {
   /** How long requests in flight may take after SIGTERM, in ms. */
   drainMs?: number;
   accessLog?: boolean;
-  logLevel?: string;
 }
 
 /** A data plane that accepts. */

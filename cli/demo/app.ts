@@ -1,5 +1,4 @@
-import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
-import { Agent } from 'node:http';
+import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { DemoInstance } from './topology.ts';
 
 /** What an application of the demo is told at its start. */
@@ -10,7 +9,7 @@ export interface AppConfig {
 }
 
 /** Told by message once the sidecars are up: each instance's outbound listener, HOST:PORT. */
-export interface AppOutbound {
+interface AppOutbound {
   readonly outbound: readonly string[];
 }
 
@@ -25,11 +24,18 @@ export async function runDemoApp(config: AppConfig): Promise<void> {
   process.on('disconnect', () => process.exit(0));
   process.on('SIGTERM', () => process.exit(0));
   process.on('SIGINT', () => {}); // the demo itself ends its parts
-  const addresses = await Promise.all(config.instances.map((instance, index) => listen(config, instance, index, () => outbound[index])));
+  const addresses = await Promise.all(
+    config.instances.map((instance, index) => listen(config, instance, index, () => outbound[index])),
+  );
   console.log(JSON.stringify({ event: 'ready', addresses }));
 }
 
-function listen(config: AppConfig, instance: DemoInstance, index: number, outbound: () => string | undefined): Promise<string> {
+function listen(
+  config: AppConfig,
+  instance: DemoInstance,
+  index: number,
+  outbound: () => string | undefined,
+): Promise<string> {
   const server = createServer((incoming, response) => {
     answer(config, instance, index, outbound(), incoming, response).catch((error: Error) => {
       response.writeHead(502, { 'content-type': 'text/plain' });
@@ -44,7 +50,14 @@ function listen(config: AppConfig, instance: DemoInstance, index: number, outbou
   });
 }
 
-async function answer(config: AppConfig, instance: DemoInstance, index: number, outbound: string | undefined, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  config: AppConfig,
+  instance: DemoInstance,
+  index: number,
+  outbound: string | undefined,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   incoming.resume();
   if (instance.flaky !== undefined && Math.random() < instance.flaky) {
     response.writeHead(503, { 'content-type': 'text/plain' });
@@ -55,11 +68,17 @@ async function answer(config: AppConfig, instance: DemoInstance, index: number, 
   const parts = await Promise.all(config.calls.map((service) => call(outbound, service, incoming)));
   const failed = parts.find(({ status }) => status >= 400);
   response.writeHead(failed?.status ?? 200, { 'content-type': 'application/json' });
-  response.end(`${JSON.stringify({ service: config.service, instance: index, parts: parts.map(({ body }) => body) })}\n`);
+  response.end(
+    `${JSON.stringify({ service: config.service, instance: index, parts: parts.map(({ body }) => body) })}\n`,
+  );
 }
 
 /** The request's id goes on with the call, so that one id tells the whole story. */
-function call(outbound: string | undefined, service: string, incoming: IncomingMessage): Promise<{ status: number; body: unknown }> {
+function call(
+  outbound: string | undefined,
+  service: string,
+  incoming: IncomingMessage,
+): Promise<{ status: number; body: unknown }> {
   const [host, port] = (outbound ?? '').split(':');
   return new Promise((resolve, reject) => {
     const headers: Record<string, string> = { host: service };

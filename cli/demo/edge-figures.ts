@@ -27,14 +27,29 @@ export function readEdges(expositions: readonly string[]): Map<string, EdgeFigur
 }
 
 function readLabels(text: string): Map<string, string> {
-  return new Map([...text.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, name = '', value = '']) => [name, value]));
+  return new Map(
+    [...text.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, name = '', value = '']) => [name, value]),
+  );
 }
 
-function addSample(edges: Map<string, EdgeFigures>, name: string, labels: ReadonlyMap<string, string>, value: number): void {
+function addSample(
+  edges: Map<string, EdgeFigures>,
+  name: string,
+  labels: ReadonlyMap<string, string>,
+  value: number,
+): void {
   const source = labels.get('source_workload') ?? '';
   const destination = labels.get('destination_service_name') ?? '';
   const key = `${source} ${destination}`;
-  const edge = edges.get(key) ?? { source, destination, requests: 0, failures: 0, retries: 0, mtls: 0, buckets: new Map<number, number>() };
+  const edge = edges.get(key) ?? {
+    source,
+    destination,
+    requests: 0,
+    failures: 0,
+    retries: 0,
+    mtls: 0,
+    buckets: new Map<number, number>(),
+  };
   edges.set(key, edge);
   if (name === 'istio_requests_total') {
     edge.requests += value;
@@ -70,7 +85,9 @@ export function quantile(buckets: ReadonlyMap<number, number>, share: number): n
 /** What was added between two readings of one edge. */
 export function difference(now: EdgeFigures, before: EdgeFigures | undefined): EdgeFigures {
   if (before === undefined) return now;
-  const buckets = new Map([...now.buckets].map(([bound, count]) => [bound, count - (before.buckets.get(bound) ?? 0)]));
+  const buckets = new Map(
+    [...now.buckets].map(([bound, count]) => [bound, count - (before.buckets.get(bound) ?? 0)]),
+  );
   return {
     ...now,
     requests: now.requests - before.requests,

@@ -43,7 +43,12 @@ export class Load {
   private async send(): Promise<void> {
     this.inFlight++;
     try {
-      const { statusCode, body } = await this.pool.request({ method: 'GET', path: '/', headersTimeout: 10_000, bodyTimeout: 10_000 });
+      const { statusCode, body } = await this.pool.request({
+        method: 'GET',
+        path: '/',
+        headersTimeout: 10_000,
+        bodyTimeout: 10_000,
+      });
       await body.dump();
       if (statusCode === 200) this.succeeded++;
       else this.count(String(statusCode));

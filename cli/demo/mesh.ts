@@ -12,7 +12,7 @@ const READY_MS = 30_000;
 const GRACE_MS = 1_200;
 
 /** One running sidecar. */
-export interface DemoSidecar {
+interface DemoSidecar {
   readonly service: string;
   readonly admin: string;
   readonly inbound: string;
@@ -66,53 +66,128 @@ async function startParts(dir: string, processes: Processes) {
   const meshFile = join(dir, 'mesh.yaml');
   const state = join(dir, 'state');
   writeMesh(meshFile, new Map());
-  const control = await processes.start('control-plane', ['control-plane', '--mesh', meshFile, '--state', state, '--listen', '127.0.0.1:0']);
-  const managed = await joinArguments(dir, state, String(control.ready['address']), String(control.ready['bundle']));
-  const gatewayStarting = processes.start('gateway', [
-    'sidecar', '--gateway', '127.0.0.1:0', '--gateway-name', `${NAMESPACE}/edge`, '--namespace', NAMESPACE, ...managed(GATEWAY),
+  const control = await processes.start('control-plane', [
+    'control-plane',
+    '--mesh',
+    meshFile,
+    '--state',
+    state,
+    '--listen',
+    '127.0.0.1:0',
   ]);
-  const sidecars = (await Promise.all(SERVICES.map((service) => startService(service, processes, managed)))).flat();
+  const managed = await joinArguments(
+    dir,
+    state,
+    String(control.ready.address),
+    String(control.ready.bundle),
+  );
+  const gatewayStarting = processes.start('gateway', [
+    'sidecar',
+    '--gateway',
+    '127.0.0.1:0',
+    '--gateway-name',
+    `${NAMESPACE}/edge`,
+    '--namespace',
+    NAMESPACE,
+    ...managed(GATEWAY),
+  ]);
+  const sidecars = (
+    await Promise.all(SERVICES.map((service) => startService(service, processes, managed)))
+  ).flat();
   const gateway = await gatewayStarting;
-  const inbounds = new Map(SERVICES.map(({ name }) => [name, sidecars.filter(({ service }) => service === name).map(({ inbound }) => inbound)]));
+  const inbounds = new Map(
+    SERVICES.map(({ name }) => [
+      name,
+      sidecars.filter(({ service }) => service === name).map(({ inbound }) => inbound),
+    ]),
+  );
   // The registry follows its file: sidecars learn the endpoints as they would those of new pods.
   writeMesh(meshFile, inbounds);
-  const gatewayAdmin = String(gateway.ready['admin']);
+  const gatewayAdmin = String(gateway.ready.admin);
   const admins = [...sidecars.map(({ admin }) => admin), gatewayAdmin];
-  await Promise.all(admins.map((admin) => waitUntil(() => isReady(admin), `the sidecar with admin port ${admin} to be ready`)));
-  const gatewayAddress = String(gateway.ready['gateway']);
+  await Promise.all(
+    admins.map((admin) =>
+      waitUntil(() => isReady(admin), `the sidecar with admin port ${admin} to be ready`),
+    ),
+  );
+  const gatewayAddress = String(gateway.ready.gateway);
   await waitUntil(() => answersAt(gatewayAddress), 'a request to go through the whole mesh');
-  return { gateway: gatewayAddress, controlPlane: String(control.ready['address']), sidecars, gatewayAdmin, admins, meshFile };
+  return {
+    gateway: gatewayAddress,
+    controlPlane: String(control.ready.address),
+    sidecars,
+    gatewayAdmin,
+    admins,
+    meshFile,
+  };
 }
 
 /** The flags by which a sidecar joins: each workload has a token of its own. */
-async function joinArguments(dir: string, state: string, address: string, bundle: string): Promise<(workload: string) => string[]> {
+async function joinArguments(
+  dir: string,
+  state: string,
+  address: string,
+  bundle: string,
+): Promise<(workload: string) => string[]> {
   const tokens = join(dir, 'tokens');
   mkdirSync(tokens, { mode: 0o700 });
   for (const name of [GATEWAY, ...SERVICES.map((service) => service.name)]) {
-    writeFileSync(join(tokens, name), await mintJoinToken(state, `${NAMESPACE}/${name}`, TOKEN_MS), { mode: 0o600 });
+    writeFileSync(join(tokens, name), await mintJoinToken(state, `${NAMESPACE}/${name}`, TOKEN_MS), {
+      mode: 0o600,
+    });
   }
   return (workload) => [
-    '--control-plane', address, '--bundle', bundle, '--token-file', join(tokens, workload), '--admin', '127.0.0.1:0', '--drain', '300ms', '--log-level', 'warn',
+    '--control-plane',
+    address,
+    '--bundle',
+    bundle,
+    '--token-file',
+    join(tokens, workload),
+    '--admin',
+    '127.0.0.1:0',
+    '--drain',
+    '300ms',
+    '--log-level',
+    'warn',
   ];
 }
 
-async function startService(service: (typeof SERVICES)[number], processes: Processes, managed: (workload: string) => string[]): Promise<DemoSidecar[]> {
+async function startService(
+  service: (typeof SERVICES)[number],
+  processes: Processes,
+  managed: (workload: string) => string[],
+): Promise<DemoSidecar[]> {
   const { name, calls, instances } = service;
-  const app = await processes.start(`${name}-app`, ['demo-app', JSON.stringify({ service: name, calls, instances })]);
-  const addresses = app.ready['addresses'] as string[]; // as runDemoApp prints it
+  const app = await processes.start(`${name}-app`, [
+    'demo-app',
+    JSON.stringify({ service: name, calls, instances }),
+  ]);
+  const addresses = app.ready.addresses as string[]; // as runDemoApp prints it
   const parts = await Promise.all(
     addresses.map((address, index) =>
       processes.start(`${name}-${index}`, [
-        'sidecar', '--inbound', '127.0.0.1:0', '--outbound', '127.0.0.1:0', '--workload', `${NAMESPACE}/${name}=${address}`, ...managed(name),
+        'sidecar',
+        '--inbound',
+        '127.0.0.1:0',
+        '--outbound',
+        '127.0.0.1:0',
+        '--workload',
+        `${NAMESPACE}/${name}=${address}`,
+        ...managed(name),
       ]),
     ),
   );
-  app.child.send({ outbound: parts.map((part) => String(part.ready['outbound'])) });
+  app.child.send({ outbound: parts.map((part) => String(part.ready.outbound)) });
   return parts.map((part) => sidecarOf(name, part));
 }
 
 function sidecarOf(service: string, { ready }: Part): DemoSidecar {
-  return { service, admin: String(ready['admin']), inbound: String(ready['inbound']), outbound: String(ready['outbound']) };
+  return {
+    service,
+    admin: String(ready.admin),
+    inbound: String(ready.inbound),
+    outbound: String(ready.outbound),
+  };
 }
 
 function writeMesh(file: string, endpoints: ReadonlyMap<string, readonly string[]>): void {

@@ -45,7 +45,10 @@ export class Processes {
       if (!this.stopping) this.onDeath(name, code);
     });
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`${name} was not ready within ${READY_MS / 1000} s`)), READY_MS);
+      const timer = setTimeout(
+        () => reject(new Error(`${name} was not ready within ${READY_MS / 1000} s`)),
+        READY_MS,
+      );
       child.once('exit', (code) => {
         clearTimeout(timer);
         reject(new Error(`${name} ended with ${code}: ${errors.join('').trim().split('\n').at(-1) ?? ''}`));
@@ -63,7 +66,9 @@ export class Processes {
   /** Ends all: asked first, then killed. Resolves when none is left. */
   async stop(graceMs: number): Promise<void> {
     this.stopping = true;
-    const gone = Promise.all([...this.children.keys()].map((child) => new Promise((resolve) => child.once('exit', resolve))));
+    const gone = Promise.all(
+      [...this.children.keys()].map((child) => new Promise((resolve) => child.once('exit', resolve))),
+    );
     for (const child of this.children.keys()) child.kill('SIGTERM');
     const timer = setTimeout(() => {
       for (const child of this.children.keys()) child.kill('SIGKILL');
@@ -76,7 +81,8 @@ export class Processes {
 function readyLine(line: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(line);
-    const isReady = value !== null && typeof value === 'object' && 'event' in value && value.event === 'ready';
+    const isReady =
+      value !== null && typeof value === 'object' && 'event' in value && value.event === 'ready';
     return isReady ? (value as Record<string, unknown>) : undefined;
   } catch {
     return undefined;

@@ -62,7 +62,10 @@ export function meshDocument(endpoints: ReadonlyMap<string, readonly string[]>):
         apiVersion: 'gateway.networking.k8s.io/v1',
         kind: 'HTTPRoute',
         metadata: { name: 'shop', namespace: NAMESPACE },
-        spec: { parentRefs: [{ kind: 'Gateway', name: 'edge' }], rules: [{ backendRefs: [{ name: 'web' }] }] },
+        spec: {
+          parentRefs: [{ kind: 'Gateway', name: 'edge' }],
+          rules: [{ backendRefs: [{ name: 'web' }] }],
+        },
       },
     ],
     gateway: [

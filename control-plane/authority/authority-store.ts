@@ -28,7 +28,9 @@ export function openStore(dir: string): AuthorityStore {
   if (existsSync(file)) {
     const { mode } = statSync(file);
     if ((mode & OTHERS) !== 0) {
-      throw new Error(`${file} has mode ${(mode & 0o777).toString(8)}: others could read the authority's key. chmod 600 it if you are sure that nobody did, else remove it and start anew`);
+      throw new Error(
+        `${file} has mode ${(mode & 0o777).toString(8)}: others could read the authority's key. chmod 600 it if you are sure that nobody did, else remove it and start anew`,
+      );
     }
   }
   const before = process.umask(0o077);
@@ -55,15 +57,16 @@ function storeOf(database: DatabaseSync, file: string): AuthorityStore {
   const setting = database.prepare('SELECT value FROM setting WHERE name = ?');
   const setSetting = database.prepare('INSERT OR IGNORE INTO setting (name, value) VALUES (?, ?)');
   return {
-    roots: () => roots.all().map((row) => ({ certificatePem: String(row['certificate']), keyPem: String(row['key']) })),
+    roots: () =>
+      roots.all().map((row) => ({ certificatePem: String(row.certificate), keyPem: String(row.key) })),
     addRoot: ({ certificatePem, keyPem }) => void addRoot.run(certificatePem, keyPem),
     secret: (name) => {
-      const value = secret.get(name)?.['value'];
+      const value = secret.get(name)?.value;
       return value instanceof Uint8Array ? Buffer.from(value) : undefined;
     },
     setSecret: (name, value) => void setSecret.run(name, value),
     setting: (name) => {
-      const value = setting.get(name)?.['value'];
+      const value = setting.get(name)?.value;
       return typeof value === 'string' ? value : undefined;
     },
     setSetting: (name, value) => void setSetting.run(name, value),

@@ -6,7 +6,7 @@ import { type AuthorityStore, openStore } from './authority-store.ts';
 import { createRoot, issueLeaf, loadRoot, type Root } from './certificates.ts';
 import { verifyToken } from './join-token.ts';
 
-export const LEAF_LIFE_MS = 24 * 3_600_000;
+const LEAF_LIFE_MS = 24 * 3_600_000;
 /** A leaf is renewed at this share of its life. */
 const RENEW_AT = 0.6;
 
@@ -25,7 +25,10 @@ export interface Authority {
 }
 
 /** Opens the authority of `stateDir`, made at the first time. Throws an Error if it belongs to another trust domain. */
-export async function openAuthority(stateDir: string, options: { trustDomain: string; leafLifeMs?: number }): Promise<Authority> {
+export async function openAuthority(
+  stateDir: string,
+  options: { trustDomain: string; leafLifeMs?: number },
+): Promise<Authority> {
   const store = openStore(stateDir);
   try {
     return await authorityOf(store, stateDir, options.trustDomain, options.leafLifeMs ?? LEAF_LIFE_MS);
@@ -35,11 +38,18 @@ export async function openAuthority(stateDir: string, options: { trustDomain: st
   }
 }
 
-async function authorityOf(store: AuthorityStore, stateDir: string, trustDomain: string, leafLifeMs: number): Promise<Authority> {
+async function authorityOf(
+  store: AuthorityStore,
+  stateDir: string,
+  trustDomain: string,
+  leafLifeMs: number,
+): Promise<Authority> {
   store.setSetting('trust-domain', trustDomain);
   const known = store.setting('trust-domain');
   if (known !== trustDomain) {
-    throw new Error(`${stateDir} is the authority of the trust domain ${known}, not of ${trustDomain}: give another --state, or trustDomain: ${known}`);
+    throw new Error(
+      `${stateDir} is the authority of the trust domain ${known}, not of ${trustDomain}: give another --state, or trustDomain: ${known}`,
+    );
   }
   if (store.roots().length === 0) store.addRoot(await createRoot(trustDomain));
   const stored = store.roots();
@@ -53,7 +63,12 @@ async function authorityOf(store: AuthorityStore, stateDir: string, trustDomain:
 
   const issue = async (csrPem: string, workload: string): Promise<IdentityResponse> => {
     const { chainPem, notAfter } = await issueLeaf(root, trustDomain, workload, csrPem, leafLifeMs);
-    return { chain: chainPem, bundle: bundlePem, notAfter: notAfter.toISOString(), renewAfterMs: Math.round(leafLifeMs * RENEW_AT) };
+    return {
+      chain: chainPem,
+      bundle: bundlePem,
+      notAfter: notAfter.toISOString(),
+      renewAfterMs: Math.round(leafLifeMs * RENEW_AT),
+    };
   };
   return {
     trustDomain,
@@ -62,7 +77,11 @@ async function authorityOf(store: AuthorityStore, stateDir: string, trustDomain:
     issue,
     async answer(request, peer) {
       if (request.token !== undefined) return issue(request.csr, await verifyToken(store, request.token));
-      if (peer === undefined) throw new AuthorityError('ERR_NOT_ALLOWED', 'a certificate is given for a join token, or to who has one already');
+      if (peer === undefined)
+        throw new AuthorityError(
+          'ERR_NOT_ALLOWED',
+          'a certificate is given for a join token, or to who has one already',
+        );
       return issue(request.csr, peer);
     },
     close: () => store.close(),

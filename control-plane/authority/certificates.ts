@@ -46,7 +46,9 @@ export async function createRoot(trustDomain: string): Promise<StoredRoot> {
     ],
   });
   const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey));
-  const keyPem = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }).export({ format: 'pem', type: 'pkcs8' }).toString();
+  const keyPem = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })
+    .export({ format: 'pem', type: 'pkcs8' })
+    .toString();
   return { certificatePem: `${certificate.toString('pem')}\n`, keyPem };
 }
 
@@ -60,7 +62,13 @@ export async function loadRoot(stored: StoredRoot): Promise<Root> {
  * Signs a leaf for `workload` with the key of `csrPem`. The names that the request asks for are not
  * looked at: who it is was proved otherwise. Throws AuthorityError (ERR_CSR).
  */
-export async function issueLeaf(root: Root, trustDomain: string, workload: string, csrPem: string, lifeMs: number): Promise<{ chainPem: string; notAfter: Date }> {
+export async function issueLeaf(
+  root: Root,
+  trustDomain: string,
+  workload: string,
+  csrPem: string,
+  lifeMs: number,
+): Promise<{ chainPem: string; notAfter: Date }> {
   const publicKey = await readRequest(csrPem);
   const now = Date.now();
   const notAfter = new Date(Math.min(now + lifeMs, root.certificate.notAfter.getTime()));
@@ -78,7 +86,10 @@ export async function issueLeaf(root: Root, trustDomain: string, workload: strin
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension(CLIENT_AND_SERVER),
       // Critical, since the subject is empty (RFC 5280 section 4.2.1.6).
-      new x509.SubjectAlternativeNameExtension([{ type: 'url', value: spiffeId(trustDomain, workload) }], true),
+      new x509.SubjectAlternativeNameExtension(
+        [{ type: 'url', value: spiffeId(trustDomain, workload) }],
+        true,
+      ),
       await x509.AuthorityKeyIdentifierExtension.create(root.certificate.publicKey),
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
     ],
@@ -88,7 +99,8 @@ export async function issueLeaf(root: Root, trustDomain: string, workload: strin
 
 /** The public key of a signing request that its sender has the private key of. */
 async function readRequest(csrPem: string): Promise<x509.PublicKey> {
-  if (csrPem.length > MAX_CSR) throw new AuthorityError('ERR_CSR', `the certificate request has more than ${MAX_CSR} bytes`);
+  if (csrPem.length > MAX_CSR)
+    throw new AuthorityError('ERR_CSR', `the certificate request has more than ${MAX_CSR} bytes`);
   let request: x509.Pkcs10CertificateRequest;
   try {
     request = new x509.Pkcs10CertificateRequest(csrPem);

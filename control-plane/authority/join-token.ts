@@ -18,7 +18,11 @@ function signingKey(store: AuthorityStore): Buffer {
 
 /** Makes the token by which a workload gets its first certificate. `ttlMs`: how long it may be used. */
 export async function mintToken(store: AuthorityStore, workload: string, ttlMs: number): Promise<string> {
-  if (!isWorkload(workload)) throw new AuthorityError('ERR_TOKEN', `"${workload}" is not a workload; write NAMESPACE/SERVICEACCOUNT, like shop/orders`);
+  if (!isWorkload(workload))
+    throw new AuthorityError(
+      'ERR_TOKEN',
+      `"${workload}" is not a workload; write NAMESPACE/SERVICEACCOUNT, like shop/orders`,
+    );
   return new SignJWT()
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
     .setSubject(workload)
@@ -43,10 +47,15 @@ export async function mintJoinToken(stateDir: string, workload: string, ttlMs: n
 export async function verifyToken(store: AuthorityStore, token: string): Promise<string> {
   if (token.length > MAX_TOKEN) throw new AuthorityError('ERR_TOKEN', 'the join token is too long');
   try {
-    const { payload } = await jwtVerify(token, signingKey(store), { algorithms: ['HS256'], audience: AUDIENCE, requiredClaims: ['sub', 'exp'] });
+    const { payload } = await jwtVerify(token, signingKey(store), {
+      algorithms: ['HS256'],
+      audience: AUDIENCE,
+      requiredClaims: ['sub', 'exp'],
+    });
     if (payload.sub !== undefined && isWorkload(payload.sub)) return payload.sub;
   } catch (error) {
-    if (error instanceof errors.JWTExpired) throw new AuthorityError('ERR_TOKEN', 'the join token has expired: make another with `tulle token`');
+    if (error instanceof errors.JWTExpired)
+      throw new AuthorityError('ERR_TOKEN', 'the join token has expired: make another with `tulle token`');
     throw new AuthorityError('ERR_TOKEN', 'the join token is not one of this authority for audience tulle');
   }
   throw new AuthorityError('ERR_TOKEN', 'the join token names no workload');

@@ -1,5 +1,11 @@
 import type { ServerHttp2Stream } from 'node:http2';
-import { type ClientMessage, clientMessageSchema, MAX_LINE_BYTES, PROTOCOL_VERSION, type ServerMessage } from '../../protocol/control-messages.ts';
+import {
+  type ClientMessage,
+  clientMessageSchema,
+  MAX_LINE_BYTES,
+  PROTOCOL_VERSION,
+  type ServerMessage,
+} from '../../protocol/control-messages.ts';
 import { lineReader } from '../../protocol/line-reader.ts';
 import type { ResourceKind } from '../../protocol/resources.ts';
 import type { Log } from '../log.ts';
@@ -38,7 +44,12 @@ export class ResourceStream {
       this.blocked = false;
       this.flush();
     });
-    this.write({ type: 'welcome', version: PROTOCOL_VERSION, trustDomain: registry.trustDomain, server: `${process.pid}` });
+    this.write({
+      type: 'welcome',
+      version: PROTOCOL_VERSION,
+      trustDomain: registry.trustDomain,
+      server: `${process.pid}`,
+    });
   }
 
   /** Takes note of changes that concern this sidecar. */
@@ -89,7 +100,8 @@ export class ResourceStream {
       }
       this.subscribed.add(`${kind} ${key}`);
       // Resume: what the sidecar knows already is not sent again.
-      if (version !== undefined && this.registry.get(kind, key)?.version === version) this.write({ type: 'unchanged', kind, key, version });
+      if (version !== undefined && this.registry.get(kind, key)?.version === version)
+        this.write({ type: 'unchanged', kind, key, version });
       else this.waiting.add(`${kind} ${key}`);
     }
     this.flush();

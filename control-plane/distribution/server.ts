@@ -1,5 +1,11 @@
 import { X509Certificate } from 'node:crypto';
-import { createSecureServer, type Http2SecureServer, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import { createCertificateRequest } from '../../protocol/certificate-request.ts';
 import { CONTROL_PLANE_WORKLOAD } from '../../protocol/control-messages.ts';
@@ -23,7 +29,12 @@ export interface ControlServer {
 }
 
 /** Serves sidecars over mTLS HTTP/2. Throws an Error that names the address. */
-export async function openControlServer(listen: { host: string; port: number }, authority: Authority, registry: Registry, log: Log): Promise<ControlServer> {
+export async function openControlServer(
+  listen: { host: string; port: number },
+  authority: Authority,
+  registry: Registry,
+  log: Log,
+): Promise<ControlServer> {
   const server = new Server(authority, registry, log);
   await server.start(listen);
   return server;
@@ -65,19 +76,25 @@ class Server implements ControlServer {
       for (const stream of this.streams) stream.onChanges(changes);
     });
     await new Promise<void>((resolve, reject) => {
-      http.once('error', (error: NodeJS.ErrnoException) => reject(new Error(`cannot listen on ${host}:${port}: ${error.code ?? error.message}`)));
+      http.once('error', (error: NodeJS.ErrnoException) =>
+        reject(new Error(`cannot listen on ${host}:${port}: ${error.code ?? error.message}`)),
+      );
       http.listen({ host, port }, resolve);
     });
     const bound = http.address();
     if (bound === null || typeof bound === 'string') throw new Error('the control plane has no address');
-    this.address = bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`;
+    this.address =
+      bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`;
   }
 
   /** The control plane proves itself by the authority that it serves. */
   private async ownCertificate() {
     const { keyPem, csrPem } = createCertificateRequest();
     const { chain, bundle, renewAfterMs } = await this.authority.issue(csrPem, CONTROL_PLANE_WORKLOAD);
-    return { context: { key: keyPem, cert: chain, ca: bundle, minVersion: 'TLSv1.3' as const }, renewAfterMs };
+    return {
+      context: { key: keyPem, cert: chain, ca: bundle, minVersion: 'TLSv1.3' as const },
+      renewAfterMs,
+    };
   }
 
   private scheduleRenewal(afterMs: number): void {
@@ -88,7 +105,10 @@ class Server implements ControlServer {
           this.scheduleRenewal(renewAfterMs);
         },
         (error: unknown) => {
-          this.log.error({ error: String(error) }, "the control plane's own certificate could not be renewed");
+          this.log.error(
+            { error: String(error) },
+            "the control plane's own certificate could not be renewed",
+          );
           this.scheduleRenewal(Math.max(1000, afterMs / 10));
         },
       );
@@ -115,8 +135,16 @@ class Server implements ControlServer {
     const call = `${headers[':method']} ${headers[':path']}`;
     const peer = this.peerOf(stream);
     if (call === 'POST /v1/identity') void this.identity(stream, peer);
-    else if (call !== 'POST /v1/resources') answer(stream, 404, { code: 'ERR_PATH', message: 'there are POST /v1/identity and POST /v1/resources' });
-    else if (peer === undefined) answer(stream, 403, { code: 'ERR_NOT_ALLOWED', message: 'this needs a client certificate of the mesh' });
+    else if (call !== 'POST /v1/resources')
+      answer(stream, 404, {
+        code: 'ERR_PATH',
+        message: 'there are POST /v1/identity and POST /v1/resources',
+      });
+    else if (peer === undefined)
+      answer(stream, 403, {
+        code: 'ERR_NOT_ALLOWED',
+        message: 'this needs a client certificate of the mesh',
+      });
     else this.resources(stream, peer);
   }
 
@@ -138,11 +166,20 @@ class Server implements ControlServer {
     try {
       const request = identityRequestSchema.parse(JSON.parse(await readBody(stream)));
       const response = await this.authority.answer(request, peer);
-      this.log.info({ workload: peer ?? 'by token', serial: new X509Certificate(response.chain).serialNumber, notAfter: response.notAfter }, 'a certificate was issued');
+      this.log.info(
+        {
+          workload: peer ?? 'by token',
+          serial: new X509Certificate(response.chain).serialNumber,
+          notAfter: response.notAfter,
+        },
+        'a certificate was issued',
+      );
       answer(stream, 200, response);
     } catch (error) {
       const known = error instanceof AuthorityError;
-      const reason = known ? { code: error.code, message: error.message } : { code: 'ERR_REQUEST', message: 'the request for a certificate is malformed' };
+      const reason = known
+        ? { code: error.code, message: error.message }
+        : { code: 'ERR_REQUEST', message: 'the request for a certificate is malformed' };
       this.log.warn({ peer: peer ?? 'unknown', ...reason }, 'a certificate was refused');
       answer(stream, known ? 403 : 400, reason);
     }

@@ -23,7 +23,7 @@ export interface Registry {
 }
 
 /** A mesh.yaml that cannot be used at the start. */
-export class MeshFileError extends Error {
+class MeshFileError extends Error {
   readonly code = 'ERR_TULLE_MESH_FILE';
 }
 
@@ -33,7 +33,9 @@ export function openFileRegistry(file: string, log: Log): Registry {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new MeshFileError(`${file} cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+    throw new MeshFileError(
+      `${file} cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`,
+    );
   }
   const first = parseMesh(text, file);
   const told = first.problems.map(formatProblem);
@@ -93,19 +95,31 @@ class FileRegistry implements Registry {
     }
     if (mesh.trustDomain !== this.resources.trustDomain) {
       this.current = false;
-      this.log.error({ file: this.file }, `trustDomain cannot change while running (${this.resources.trustDomain} to ${mesh.trustDomain}): the last good file stays in force`);
+      this.log.error(
+        { file: this.file },
+        `trustDomain cannot change while running (${this.resources.trustDomain} to ${mesh.trustDomain}): the last good file stays in force`,
+      );
       return;
     }
     this.current = true;
     const before = this.resources;
     this.resources = resourcesOf(mesh);
-    const changes = [...differences('service', before.services, this.resources.services), ...differences('gateway', before.gateways, this.resources.gateways)];
+    const changes = [
+      ...differences('service', before.services, this.resources.services),
+      ...differences('gateway', before.gateways, this.resources.gateways),
+    ];
     this.log.info({ file: this.file, changes: changes.length }, 'the edited file is in force');
     if (changes.length > 0) for (const listener of this.listeners) listener(changes);
   }
 }
 
-function differences(kind: ResourceKind, before: ReadonlyMap<string, Resource>, after: ReadonlyMap<string, Resource>): Change[] {
+function differences(
+  kind: ResourceKind,
+  before: ReadonlyMap<string, Resource>,
+  after: ReadonlyMap<string, Resource>,
+): Change[] {
   const keys = new Set([...before.keys(), ...after.keys()]);
-  return [...keys].filter((key) => before.get(key)?.version !== after.get(key)?.version).map((key) => ({ kind, key }));
+  return [...keys]
+    .filter((key) => before.get(key)?.version !== after.get(key)?.version)
+    .map((key) => ({ kind, key }));
 }

@@ -10,7 +10,10 @@ export function parseCache(text: string): Parsed {
   const ttlMs = parseDuration(ttl);
   const staleMs = stale === undefined ? undefined : parseDuration(stale);
   if (ttlMs === undefined || (stale !== undefined && staleMs === undefined)) {
-    return { wrong: 'is not a cache policy', meant: 'write respect, off, or how long, like "60s" or "60s stale 300s"' };
+    return {
+      wrong: 'is not a cache policy',
+      meant: 'write respect, off, or how long, like "60s" or "60s stale 300s"',
+    };
   }
   return { cache: { mode: 'fixed', ttlMs, ...(staleMs !== undefined && { staleMs }) } };
 }

@@ -13,7 +13,7 @@ import { parseRetryBudget } from './retry-budget.ts';
 import { parseAllow, parseCoalesce, parseCompress, parseMtls, parseOpaquePorts } from './simple.ts';
 import { parseTimeout } from './timeout.ts';
 
-export const PREFIX = 'tulle.dev/';
+const PREFIX = 'tulle.dev/';
 
 /** The pod's own annotations (DESIGN section 7): known, but not about traffic. */
 const POD_ANNOTATIONS = [
@@ -34,7 +34,15 @@ const POD_ANNOTATIONS = [
 ];
 
 /** What this version reads but does not do yet: said, so that nobody believes to be protected. */
-const NOT_ENFORCED: readonly TrafficField[] = ['hedge', 'circuit-breaker', 'rate-limit', 'cache', 'coalesce', 'compress', 'opaque-ports'];
+const NOT_ENFORCED: readonly TrafficField[] = [
+  'hedge',
+  'circuit-breaker',
+  'rate-limit',
+  'cache',
+  'coalesce',
+  'compress',
+  'opaque-ports',
+];
 
 const PARSERS: Readonly<Record<TrafficField, (text: string, base: TrafficSettings) => Parsed>> = {
   timeout: (text) => parseTimeout(text, 'timeoutMs'),
@@ -63,7 +71,10 @@ export interface SettingsWithProblems {
  * Reads the `tulle.dev/` annotations over `base`. A wrong value is a problem and leaves its field as it
  * was, the rest holds; annotations of others are not looked at.
  */
-export function parseAnnotations(annotations: Readonly<Record<string, string>>, base: TrafficSettings): SettingsWithProblems {
+export function parseAnnotations(
+  annotations: Readonly<Record<string, string>>,
+  base: TrafficSettings,
+): SettingsWithProblems {
   const fields: Record<string, string> = {};
   const problems: Problem[] = [];
   for (const [name, value] of Object.entries(annotations)) {
@@ -89,10 +100,19 @@ export function parseFields(
     if (text === undefined) continue;
     const parsed = PARSERS[field](text, settings);
     const at = { field: path(field), value: showValue(text) };
-    if (isWrong(parsed)) problems.push({ severity: 'error', ...at, message: parsed.wrong, meant: parsed.meant });
+    if (isWrong(parsed))
+      problems.push({ severity: 'error', ...at, message: parsed.wrong, meant: parsed.meant });
     else settings = { ...settings, ...parsed };
-    if (!isWrong(parsed) && (NOT_ENFORCED.includes(field) || text.startsWith('ring-hash') || text.startsWith('maglev'))) {
-      problems.push({ severity: 'warning', ...at, message: 'is understood, but not enforced by this version', meant: '' });
+    if (
+      !isWrong(parsed) &&
+      (NOT_ENFORCED.includes(field) || text.startsWith('ring-hash') || text.startsWith('maglev'))
+    ) {
+      problems.push({
+        severity: 'warning',
+        ...at,
+        message: 'is understood, but not enforced by this version',
+        meant: '',
+      });
     }
   }
   return { settings, problems };

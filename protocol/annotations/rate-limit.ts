@@ -18,7 +18,9 @@ export function parseRateLimit(text: string): Parsed {
 }
 
 function parseOne(part: string): RateLimit | undefined {
-  const match = /^(\d{1,9})\s*\/\s*([smhd])(?:\s+burst\s+(\d{1,9}))?(?:\s+by\s+(\S+(?:\s*,\s*\S+)*))?$/.exec(part);
+  const match = /^(\d{1,9})\s*\/\s*([smhd])(?:\s+burst\s+(\d{1,9}))?(?:\s+by\s+(\S+(?:\s*,\s*\S+)*))?$/.exec(
+    part,
+  );
   if (match === null) return undefined;
   const tokens = Number(match[1]);
   const burst = match[3] === undefined ? tokens : Number(match[3]);

@@ -2,7 +2,8 @@ import type { RetryCondition } from '../traffic-policy.ts';
 import type { Parsed } from './parsed.ts';
 
 const WORDS: readonly RetryCondition[] = ['connect', 'reset', 'refused-stream', '5xx'];
-const MEANT = 'write COUNT on CONDITION,..., like "2 on connect,reset,503", with 0 to 10 retries on connect, reset, refused-stream, 5xx or statuses';
+const MEANT =
+  'write COUNT on CONDITION,..., like "2 on connect,reset,503", with 0 to 10 retries on connect, reset, refused-stream, 5xx or statuses';
 const MOST = 10;
 
 /** `2 on connect,reset,503`, or `0`. */
@@ -15,7 +16,8 @@ export function parseRetries(text: string): Parsed {
   const on: RetryCondition[] = [];
   for (const word of (match[2] ?? '').split(',')) {
     const condition = parseCondition(word.trim());
-    if (condition === undefined) return { wrong: `has "${word.trim()}", which is nothing to retry on`, meant: MEANT };
+    if (condition === undefined)
+      return { wrong: `has "${word.trim()}", which is nothing to retry on`, meant: MEANT };
     on.push(condition);
   }
   return { retries: { attempts, on } };

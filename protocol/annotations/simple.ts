@@ -6,7 +6,8 @@ const ENCODINGS = ['gzip', 'br', 'zstd'];
 /** `on` or `off`. */
 export function parseCoalesce(text: string): Parsed {
   const value = text.trim();
-  if (value !== 'on' && value !== 'off') return { wrong: 'is not a switch', meant: 'write "on" or "off", in quotes' };
+  if (value !== 'on' && value !== 'off')
+    return { wrong: 'is not a switch', meant: 'write "on" or "off", in quotes' };
   return { coalesce: value === 'on' };
 }
 
@@ -15,14 +16,19 @@ export function parseCompress(text: string): Parsed {
   if (text.trim() === 'off') return { compress: [] };
   const compress = text.split(',').map((part) => part.trim());
   const odd = compress.find((part) => !ENCODINGS.includes(part));
-  if (odd !== undefined) return { wrong: `has "${odd}", which is no content coding here`, meant: `write some of ${ENCODINGS.join(',')}, or off` };
+  if (odd !== undefined)
+    return {
+      wrong: `has "${odd}", which is no content coding here`,
+      meant: `write some of ${ENCODINGS.join(',')}, or off`,
+    };
   return { compress };
 }
 
 /** `strict` or `permissive`. */
 export function parseMtls(text: string): Parsed {
   const value = text.trim();
-  if (value !== 'strict' && value !== 'permissive') return { wrong: 'is not an mTLS mode', meant: 'write strict or permissive' };
+  if (value !== 'strict' && value !== 'permissive')
+    return { wrong: 'is not an mTLS mode', meant: 'write strict or permissive' };
   return { mtls: value };
 }
 
@@ -31,7 +37,10 @@ export function parseAllow(text: string): Parsed {
   const allow = text.split(',').map((part) => part.trim());
   const odd = allow.find((part) => !matchesPattern(part));
   if (odd !== undefined) {
-    return { wrong: `has "${odd}", which names no caller`, meant: 'write service accounts, like "web, payments/checkout" or "payments/*"' };
+    return {
+      wrong: `has "${odd}", which names no caller`,
+      meant: 'write service accounts, like "web, payments/checkout" or "payments/*"',
+    };
   }
   return { allow };
 }

@@ -5,5 +5,7 @@ import type { Parsed } from './parsed.ts';
 export function parseTimeout(text: string, field: 'timeoutMs' | 'tryTimeoutMs'): Parsed {
   if (text.trim() === 'none') return {};
   const ms = parseDuration(text);
-  return ms === undefined ? { wrong: 'is not a duration', meant: `${DURATION_MEANT}, or none` } : { [field]: ms };
+  return ms === undefined
+    ? { wrong: 'is not a duration', meant: `${DURATION_MEANT}, or none` }
+    : { [field]: ms };
 }

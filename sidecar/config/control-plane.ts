@@ -65,7 +65,8 @@ class ControlPlaneSubscription implements Subscription {
   }
 
   drop(kind: ResourceKind, key: string): void {
-    if (this.versions.delete(`${kind} ${key}`)) this.send({ type: 'unsubscribe', resources: [{ kind, key }] });
+    if (this.versions.delete(`${kind} ${key}`))
+      this.send({ type: 'unsubscribe', resources: [{ kind, key }] });
   }
 
   onResource(listener: (resource: Resource) => void): void {
@@ -78,7 +79,13 @@ class ControlPlaneSubscription implements Subscription {
 
   state(): SubscriptionState {
     const { connected, since, trustDomain, lastError, endpoint } = this;
-    return { connected, since, trustDomain, ...(lastError !== undefined && { lastError }), ...(endpoint !== undefined && { endpoint }) };
+    return {
+      connected,
+      since,
+      trustDomain,
+      ...(lastError !== undefined && { lastError }),
+      ...(endpoint !== undefined && { endpoint }),
+    };
   }
 
   close(): void {
@@ -104,7 +111,10 @@ class ControlPlaneSubscription implements Subscription {
   }
 
   private openStream(session: ClientHttp2Session, identity: Identity): void {
-    const stream = session.request({ ':method': 'POST', ':path': '/v1/resources', 'content-type': 'application/x-ndjson' }, { endStream: false });
+    const stream = session.request(
+      { ':method': 'POST', ':path': '/v1/resources', 'content-type': 'application/x-ndjson' },
+      { endStream: false },
+    );
     this.stream = stream;
     this.trustDomain = identity.trustDomain;
     stream.on('error', (error) => {
@@ -115,9 +125,20 @@ class ControlPlaneSubscription implements Subscription {
       this.lastError = `the control plane refused the stream with status ${headers[':status']}`;
       session.destroy();
     });
-    stream.on('data', lineReader(MAX_LINE, (line) => this.onLine(line), () => session.destroy()));
+    stream.on(
+      'data',
+      lineReader(
+        MAX_LINE,
+        (line) => this.onLine(line),
+        () => session.destroy(),
+      ),
+    );
     stream.on('close', () => session.close());
-    this.send({ type: 'hello', version: WIRE_VERSION, node: { ...this.node, workload: this.options.workload } });
+    this.send({
+      type: 'hello',
+      version: WIRE_VERSION,
+      node: { ...this.node, workload: this.options.workload },
+    });
     const resources = [...this.versions].map(([id, version]) => {
       const [kind, key] = id.split(' ', 2) as [ResourceKind, string]; // as want() joined them
       return { kind, key, ...(version !== '' && { version }) };
@@ -126,7 +147,8 @@ class ControlPlaneSubscription implements Subscription {
   }
 
   private send(message: ClientMessage): void {
-    if (this.stream !== undefined && !this.stream.destroyed && this.stream.writable) this.stream.write(`${JSON.stringify(message)}\n`);
+    if (this.stream !== undefined && !this.stream.destroyed && this.stream.writable)
+      this.stream.write(`${JSON.stringify(message)}\n`);
   }
 
   private onLine(line: string): void {
@@ -134,7 +156,10 @@ class ControlPlaneSubscription implements Subscription {
       this.onMessage(JSON.parse(line) as ServerMessage); // by mTLS it is the control plane, whose types these are
     } catch (error) {
       this.lastError = `a message of the control plane could not be used: ${error instanceof Error ? error.message : String(error)}`;
-      this.options.log.error({ error: this.lastError }, 'the control plane sent what this version does not understand');
+      this.options.log.error(
+        { error: this.lastError },
+        'the control plane sent what this version does not understand',
+      );
     }
   }
 
@@ -172,7 +197,11 @@ class ControlPlaneSubscription implements Subscription {
     if (this.session !== session) return;
     this.session = undefined;
     this.stream = undefined;
-    if (this.connected) this.options.log.warn({ controlPlane: address, reason: this.lastError ?? 'closed' }, 'the control plane is away: running on the last known state');
+    if (this.connected)
+      this.options.log.warn(
+        { controlPlane: address, reason: this.lastError ?? 'closed' },
+        'the control plane is away: running on the last known state',
+      );
     this.connected = false;
     this.since = Date.now();
     if (this.closed) return;

@@ -15,7 +15,10 @@ function read(file: string): MeshReading {
   const { mesh, problems } = parseMesh(text, file);
   if (mesh === undefined) return { problems };
   const { trustDomain, services, gateways } = resourcesOf(mesh);
-  return { found: { trustDomain, services: [...services.values()], gateways: [...gateways.values()] }, problems };
+  return {
+    found: { trustDomain, services: [...services.values()], gateways: [...gateways.values()] },
+    problems,
+  };
 }
 
 const output = Buffer.from(JSON.stringify(read(process.argv[2] ?? '')));

@@ -1,7 +1,13 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { formatProblem, type Problem } from '../../protocol/problem.ts';
-import type { GatewayResource, Resource, ResourceKind, Resources, ServiceResource } from '../../protocol/resources.ts';
+import type {
+  GatewayResource,
+  Resource,
+  ResourceKind,
+  Resources,
+  ServiceResource,
+} from '../../protocol/resources.ts';
 import { watchFile } from '../../protocol/watch-file.ts';
 import type { Log } from '../log.ts';
 import type { Subscription, SubscriptionState } from './subscription.ts';
@@ -17,7 +23,7 @@ export interface MeshReading {
 }
 
 /** A mesh.yaml that a data plane cannot start on. */
-export class MeshFileError extends Error {
+class MeshFileError extends Error {
   readonly code = 'ERR_TULLE_MESH_FILE';
 }
 
@@ -28,16 +34,23 @@ const MAX_OUTPUT = 256 * 1024 * 1024;
  * does not need.
  */
 function readMesh(file: string): Promise<{ resources?: Resources; problems: readonly Problem[] }> {
-  const script = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './mesh-reader.ts' : './mesh-reader.js', import.meta.url));
+  const script = fileURLToPath(
+    new URL(import.meta.url.endsWith('.ts') ? './mesh-reader.ts' : './mesh-reader.js', import.meta.url),
+  );
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [script, file], { maxBuffer: MAX_OUTPUT, encoding: 'utf8' }, (error, output) => {
-      if (error !== null) {
-        reject(new Error(`reading ${file} failed: ${error.message}`));
-        return;
-      }
-      const { found, problems } = JSON.parse(output) as MeshReading;
-      resolve(found === undefined ? { problems } : { resources: indexed(found), problems });
-    });
+    execFile(
+      process.execPath,
+      [script, file],
+      { maxBuffer: MAX_OUTPUT, encoding: 'utf8' },
+      (error, output) => {
+        if (error !== null) {
+          reject(new Error(`reading ${file} failed: ${error.message}`));
+          return;
+        }
+        const { found, problems } = JSON.parse(output) as MeshReading;
+        resolve(found === undefined ? { problems } : { resources: indexed(found), problems });
+      },
+    );
   });
 }
 
@@ -53,7 +66,8 @@ function indexed(found: NonNullable<MeshReading['found']>): Resources {
 export async function openStandalone(file: string, log: Log): Promise<Subscription> {
   const first = await readMesh(file);
   const problems = first.problems.map(formatProblem);
-  if (first.resources === undefined) throw new MeshFileError(`${file} cannot be used:\n  ${problems.join('\n  ')}`);
+  if (first.resources === undefined)
+    throw new MeshFileError(`${file} cannot be used:\n  ${problems.join('\n  ')}`);
   for (const problem of first.problems) log.warn({ file }, formatProblem(problem));
   return new StandaloneSubscription(file, first.resources, log);
 }
@@ -100,7 +114,13 @@ class StandaloneSubscription implements Subscription {
 
   state(): SubscriptionState {
     const { trustDomain } = this.resources;
-    return { connected: true, since: this.since, trustDomain, endpoint: this.file, ...(this.lastError !== undefined && { lastError: this.lastError }) };
+    return {
+      connected: true,
+      since: this.since,
+      trustDomain,
+      endpoint: this.file,
+      ...(this.lastError !== undefined && { lastError: this.lastError }),
+    };
   }
 
   /** Names of the gateways in the file. */
@@ -124,7 +144,10 @@ class StandaloneSubscription implements Subscription {
 
   private async reload(): Promise<void> {
     const number = ++this.reading;
-    const { resources, problems } = await readMesh(this.file).catch((error: Error) => ({ resources: undefined, problems: [unreadable(error)] }));
+    const { resources, problems } = await readMesh(this.file).catch((error: Error) => ({
+      resources: undefined,
+      problems: [unreadable(error)],
+    }));
     if (number !== this.reading) return;
     for (const problem of problems) this.log.warn({ file: this.file }, formatProblem(problem));
     if (resources === undefined) {

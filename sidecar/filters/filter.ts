@@ -5,14 +5,14 @@ import type { Head } from '../http1/head.ts';
 export const LATER = 'later';
 
 /** What a filter may do with an exchange that it holds back. */
-export interface ExchangeControl {
+interface ExchangeControl {
   /** Goes on with the next filter. */
   resume(): void;
   answer(answer: LocalAnswer): void;
 }
 
 /** Nothing: pass on. An answer: the request goes no further. LATER: it waits for the filter. */
-export type Verdict = undefined | LocalAnswer | typeof LATER;
+type Verdict = undefined | LocalAnswer | typeof LATER;
 
 /**
  * One policy, as it acts on a request. The phases come in this order; a filter has those it needs.
@@ -40,9 +40,15 @@ export interface FilterChain {
 /** Composes the chain once, so that a route pays nothing for a phase in which nobody takes part. */
 export function composeChain(filters: readonly Filter[]): FilterChain {
   return {
-    onRequest: filters.filter((filter): filter is Filter & Required<Pick<Filter, 'onRequest'>> => filter.onRequest !== undefined),
-    onResponse: filters.filter((filter): filter is Filter & Required<Pick<Filter, 'onResponse'>> => filter.onResponse !== undefined),
-    onEnd: filters.filter((filter): filter is Filter & Required<Pick<Filter, 'onEnd'>> => filter.onEnd !== undefined),
+    onRequest: filters.filter(
+      (filter): filter is Filter & Required<Pick<Filter, 'onRequest'>> => filter.onRequest !== undefined,
+    ),
+    onResponse: filters.filter(
+      (filter): filter is Filter & Required<Pick<Filter, 'onResponse'>> => filter.onResponse !== undefined,
+    ),
+    onEnd: filters.filter(
+      (filter): filter is Filter & Required<Pick<Filter, 'onEnd'>> => filter.onEnd !== undefined,
+    ),
     names: filters.map((filter) => filter.name),
   };
 }

@@ -6,7 +6,11 @@ export function requireMtls(service: string): Filter {
     name: 'mtls',
     onRequest(exchange) {
       if (exchange.mtls) return undefined;
-      exchange.note('mtls', 'refused', `tulle.dev/mtls of ${service} is strict and the call came in plain text`);
+      exchange.note(
+        'mtls',
+        'refused',
+        `tulle.dev/mtls of ${service} is strict and the call came in plain text`,
+      );
       return {
         status: 403,
         code: 'mtls-required',

@@ -3,10 +3,6 @@ import type { RetryCondition, TrafficSettings } from '../../protocol/traffic-pol
 /** Methods whose repetition means the same as one request (RFC 9110 section 9.2.2). */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
-export function isIdempotent(method: string): boolean {
-  return IDEMPOTENT.has(method);
-}
-
 /** What an attempt failed of. */
 export interface AttemptFailure {
   readonly kind: 'connect' | 'reset' | 'status' | 'try-timeout';
@@ -32,7 +28,8 @@ export function retryCondition(
   if (!replayable) return undefined;
   if (failure.stale && IDEMPOTENT.has(method)) return 'stale connection';
   if (failure.kind === 'reset') return on.includes('reset') ? 'reset' : undefined;
-  if (failure.kind === 'try-timeout') return on.includes('5xx') || on.includes(504) ? 'try-timeout' : undefined;
+  if (failure.kind === 'try-timeout')
+    return on.includes('5xx') || on.includes(504) ? 'try-timeout' : undefined;
   return statusCondition(on, failure.status);
 }
 

@@ -14,7 +14,8 @@ export function rewrite(rule: RouteRule): Filter {
       }
       const query = exchange.query === '' ? '' : `?${exchange.query}`;
       if (change?.path !== undefined) exchange.target = change.path + query;
-      else if (change?.prefix !== undefined) exchange.target = replacePrefix(exchange.path, prefix, change.prefix) + query;
+      else if (change?.prefix !== undefined)
+        exchange.target = replacePrefix(exchange.path, prefix, change.prefix) + query;
       return undefined;
     },
   };

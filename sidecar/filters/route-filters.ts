@@ -14,4 +14,3 @@ export function routeFilters(rule: RouteRule | undefined): Filter[] {
   if (rule.responseHeaders !== undefined) filters.push(responseHeaders(rule.responseHeaders));
   return filters;
 }
-

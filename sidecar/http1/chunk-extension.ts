@@ -32,7 +32,13 @@ export function extensionStep(state: number, byte: number): number {
     case TOKEN_VALUE:
       return tokenOrNext(TOKEN_VALUE, byte);
     case QUOTED:
-      return byte === QUOTE ? AFTER_QUOTED : byte === BACKSLASH ? QUOTED_PAIR : VALUE[byte] === 1 ? QUOTED : EXTENSION_WRONG;
+      return byte === QUOTE
+        ? AFTER_QUOTED
+        : byte === BACKSLASH
+          ? QUOTED_PAIR
+          : VALUE[byte] === 1
+            ? QUOTED
+            : EXTENSION_WRONG;
     case QUOTED_PAIR:
       return VALUE[byte] === 1 ? QUOTED : EXTENSION_WRONG;
     default:

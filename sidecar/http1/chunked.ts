@@ -24,7 +24,16 @@ export const NEED_MORE = -1;
 export const MALFORMED = -2;
 
 /** Trailer fields that would change framing, routing or the message's meaning (RFC 9110 section 6.5.1). */
-const FORBIDDEN_TRAILERS = ['content-length', 'transfer-encoding', 'host', 'connection', 'authorization', 'expect', 'upgrade', 'te'];
+const FORBIDDEN_TRAILERS = [
+  'content-length',
+  'transfer-encoding',
+  'host',
+  'connection',
+  'authorization',
+  'expect',
+  'upgrade',
+  'te',
+];
 
 /**
  * Follows a chunked body (RFC 9112 section 7.1) without copying it. `verbatim` hands on the bytes as
@@ -92,7 +101,8 @@ export class ChunkedReader {
             kept = position;
           } else {
             this.extension = extensionStep(this.extension, byte);
-            if (this.extension === EXTENSION_WRONG || ++this.extensionBytes > MAX_EXTENSION_BYTES) return this.malformed();
+            if (this.extension === EXTENSION_WRONG || ++this.extensionBytes > MAX_EXTENSION_BYTES)
+              return this.malformed();
           }
           position++;
           break;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PROBLEMS } from './framing-problem.ts';
 import { forwardedFields } from './forwarded-head.ts';
+import { PROBLEMS } from './framing-problem.ts';
 import { CHUNKED, LENGTH, NO_BODY, UNTIL_CLOSE } from './head.ts';
 import { FAILED, HeadParser, INCOMPLETE } from './head-parser.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
@@ -27,7 +27,9 @@ function refused(text: string, problem: { detail: string }) {
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n';
 
 test('reads a request head and leaves the bytes after it', () => {
-  const { parser, stop, bytes } = request('POST /a?b=c HTTP/1.1\r\nHost: Shop:80\r\nX-Y:  z \t\r\nContent-Length: 3\r\n\r\nabc');
+  const { parser, stop, bytes } = request(
+    'POST /a?b=c HTTP/1.1\r\nHost: Shop:80\r\nX-Y:  z \t\r\nContent-Length: 3\r\n\r\nabc',
+  );
   assert.equal(bytes.toString('latin1', stop), 'abc');
   const { head } = parser;
   assert.deepEqual([head.method, head.target, head.minor], ['POST', '/a?b=c', 1]);
@@ -36,7 +38,8 @@ test('reads a request head and leaves the bytes after it', () => {
 });
 
 test('any split of the bytes reads the same head', () => {
-  const text = 'POST /path HTTP/1.1\r\nHost: a.b\r\nX-Long: abc def\r\nTransfer-Encoding: chunked\r\nConnection: X-Gone\r\nX-Gone: 1\r\n\r\nrest';
+  const text =
+    'POST /path HTTP/1.1\r\nHost: a.b\r\nX-Long: abc def\r\nTransfer-Encoding: chunked\r\nConnection: X-Gone\r\nX-Gone: 1\r\n\r\nrest';
   const whole = request(text);
   for (let cut = 1; cut < text.length; cut++) {
     const parser = new HeadParser('request', DEFAULT_LIMITS);
@@ -56,7 +59,8 @@ test('one byte at a time reads the same head, and the next one after it', () => 
   const seen: string[] = [];
   for (let i = 0; i < bytes.length; i++) {
     const stop = parser.parse(bytes, i, i + 1);
-    if (stop !== INCOMPLETE) seen.push(`${stop} ${parser.head.method} ${parser.head.target} ${parser.head.minor}`);
+    if (stop !== INCOMPLETE)
+      seen.push(`${stop} ${parser.head.method} ${parser.head.target} ${parser.head.minor}`);
   }
   assert.deepEqual(seen, ['33 GET / 1', `${text.length} PUT /x 0`]);
 });
@@ -81,18 +85,38 @@ test('hop-by-hop fields and those that Connection names are not forwarded; the r
 });
 
 for (const [attack, text, problem] of [
-  ['Content-Length with Transfer-Encoding (CL.TE)', `${GET}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n`, PROBLEMS.bothLengths],
-  ['Transfer-Encoding with Content-Length (TE.CL)', `${GET}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n`, PROBLEMS.bothLengths],
-  ['two Transfer-Encodings (TE.TE)', `${GET}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n`, PROBLEMS.transferEncoding],
+  [
+    'Content-Length with Transfer-Encoding (CL.TE)',
+    `${GET}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n`,
+    PROBLEMS.bothLengths,
+  ],
+  [
+    'Transfer-Encoding with Content-Length (TE.CL)',
+    `${GET}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n`,
+    PROBLEMS.bothLengths,
+  ],
+  [
+    'two Transfer-Encodings (TE.TE)',
+    `${GET}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n`,
+    PROBLEMS.transferEncoding,
+  ],
   ['a masked Transfer-Encoding', `${GET}Transfer-Encoding: xchunked\r\n\r\n`, PROBLEMS.transferEncoding],
   ['chunked twice', `${GET}Transfer-Encoding: chunked, chunked\r\n\r\n`, PROBLEMS.transferEncoding],
   ['another coding', `${GET}Transfer-Encoding: gzip, chunked\r\n\r\n`, PROBLEMS.transferCoding],
   ['chunked not last', `${GET}Transfer-Encoding: chunked, identity\r\n\r\n`, PROBLEMS.transferEncoding],
   ['a quoted chunked', `${GET}Transfer-Encoding: "chunked"\r\n\r\n`, PROBLEMS.transferEncoding],
   ['an empty Transfer-Encoding', `${GET}Transfer-Encoding:\r\n\r\n`, PROBLEMS.transferEncoding],
-  ['Transfer-Encoding in HTTP/1.0', 'POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n', PROBLEMS.chunkedOld],
+  [
+    'Transfer-Encoding in HTTP/1.0',
+    'POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n',
+    PROBLEMS.chunkedOld,
+  ],
   ['two Content-Lengths', `${GET}Content-Length: 5\r\nContent-Length: 6\r\n\r\n`, PROBLEMS.contentLength],
-  ['two equal Content-Lengths', `${GET}Content-Length: 5\r\nContent-Length: 5\r\n\r\n`, PROBLEMS.contentLength],
+  [
+    'two equal Content-Lengths',
+    `${GET}Content-Length: 5\r\nContent-Length: 5\r\n\r\n`,
+    PROBLEMS.contentLength,
+  ],
   ['a list in Content-Length', `${GET}Content-Length: 5, 5\r\n\r\n`, PROBLEMS.contentLength],
   ['a signed Content-Length', `${GET}Content-Length: +5\r\n\r\n`, PROBLEMS.contentLength],
   ['a negative Content-Length', `${GET}Content-Length: -5\r\n\r\n`, PROBLEMS.contentLength],
@@ -119,7 +143,11 @@ for (const [attack, text, problem] of [
   ['a Host with user information', 'GET / HTTP/1.1\r\nHost: a@b\r\n\r\n', PROBLEMS.host],
   ['a Host list', 'GET / HTTP/1.1\r\nHost: a,b\r\n\r\n', PROBLEMS.host],
   ['an absolute target that is not Host', 'GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n', PROBLEMS.hostMismatch],
-  ['an absolute target with user information', 'GET http://a@b/ HTTP/1.1\r\nHost: b\r\n\r\n', PROBLEMS.target],
+  [
+    'an absolute target with user information',
+    'GET http://a@b/ HTTP/1.1\r\nHost: b\r\n\r\n',
+    PROBLEMS.target,
+  ],
   ['a relative target', 'GET a HTTP/1.1\r\nHost: a\r\n\r\n', PROBLEMS.target],
   ['a fragment in the target', 'GET /#x HTTP/1.1\r\nHost: a\r\n\r\n', PROBLEMS.target],
   ['a control character in the target', 'GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n', PROBLEMS.target],
@@ -134,7 +162,11 @@ for (const [attack, text, problem] of [
   ['HTTP/1.10', 'GET / HTTP/1.10\r\nHost: a\r\n\r\n', PROBLEMS.requestLine],
   ['a blank method', ' / HTTP/1.1\r\nHost: a\r\n\r\n', PROBLEMS.requestLine],
   ['endless blank lines', '\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n', PROBLEMS.requestLine],
-  ['Connection naming Content-Length', `${GET}Content-Length: 5\r\nConnection: Content-Length\r\n\r\n`, PROBLEMS.connection],
+  [
+    'Connection naming Content-Length',
+    `${GET}Content-Length: 5\r\nConnection: Content-Length\r\n\r\n`,
+    PROBLEMS.connection,
+  ],
   ['Connection naming Host', `${GET}Connection: close, host\r\n\r\n`, PROBLEMS.connection],
   ['another expectation', `${GET}Expect: 200-ok\r\n\r\n`, PROBLEMS.expectation],
 ] as const) {
@@ -159,9 +191,15 @@ test('a head that never ends is refused at the limit, whole or dripping', () => 
   const limits = { ...DEFAULT_LIMITS, headBytes: 1000, targetBytes: 100, headers: 3 };
   const long = request(`GET / HTTP/1.1\r\nHost: a\r\nX: ${'a'.repeat(1000)}\r\n\r\n`, limits);
   assert.equal(long.parser.problem?.status, 431);
-  assert.equal(request(`GET /${'a'.repeat(200)} HTTP/1.1\r\nHost: a\r\n\r\n`, limits).parser.problem?.status, 414);
+  assert.equal(
+    request(`GET /${'a'.repeat(200)} HTTP/1.1\r\nHost: a\r\n\r\n`, limits).parser.problem?.status,
+    414,
+  );
   assert.equal(request(`GET /${'a'.repeat(200)}`, limits).parser.problem?.status, 414);
-  assert.equal(request(`${GET}B: 1\r\nC: 2\r\nD: 3\r\n\r\n`, limits).parser.problem?.detail, PROBLEMS.headersMany.detail);
+  assert.equal(
+    request(`${GET}B: 1\r\nC: 2\r\nD: 3\r\n\r\n`, limits).parser.problem?.detail,
+    PROBLEMS.headersMany.detail,
+  );
   const parser = new HeadParser('request', limits);
   const drip = Buffer.from(`${GET}X: ${'a'.repeat(2000)}`);
   let taken = 0;
@@ -173,8 +211,14 @@ test('a head that never ends is refused at the limit, whole or dripping', () => 
 test('a response knows its framing', () => {
   assert.equal(response('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n').parser.head.framing, LENGTH);
   assert.equal(response('HTTP/1.1 200\r\n\r\n').parser.head.framing, UNTIL_CLOSE);
-  assert.equal(response('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n').parser.head.framing, CHUNKED);
-  assert.equal(response('HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n').parser.head.framing, NO_BODY);
+  assert.equal(
+    response('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n').parser.head.framing,
+    CHUNKED,
+  );
+  assert.equal(
+    response('HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n').parser.head.framing,
+    NO_BODY,
+  );
   assert.equal(response('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n', true).parser.head.framing, NO_BODY);
   assert.equal(response('HTTP/1.1 204 No Content\r\n\r\n').parser.head.framing, NO_BODY);
 });

@@ -115,7 +115,9 @@ export class HeadParser {
   private scan(bytes: Buffer, origin: number, end: number): number {
     let position = origin + this.lineStart;
     if (!this.startLineRead) {
-      position = this.isRequest ? this.requestLine(bytes, origin, position, end) : this.statusLine(bytes, origin, position, end);
+      position = this.isRequest
+        ? this.requestLine(bytes, origin, position, end)
+        : this.statusLine(bytes, origin, position, end);
       if (position < 0) return position;
       this.startLineRead = true;
       this.lineStart = position - origin;
@@ -141,17 +143,20 @@ export class HeadParser {
       // Indexes below `end` are inside the buffer: the casts only tell the compiler so.
       while (position < end && TOKEN[bytes[position] as number] === 1) position++;
       if (position >= end) return INCOMPLETE;
-      if (bytes[position] !== COLON || position === nameStart) return this.fail(nameProblem(bytes, nameStart, position));
+      if (bytes[position] !== COLON || position === nameStart)
+        return this.fail(nameProblem(bytes, nameStart, position));
       const nameEnd = position++;
       while (position < end && (bytes[position] === SPACE || bytes[position] === TAB)) position++;
       const valueStart = position;
       while (position < end && VALUE[bytes[position] as number] === 1) position++;
       if (position >= end) return INCOMPLETE;
-      if (bytes[position] !== CR) return this.fail(bytes[position] === LF ? PROBLEMS.bareLf : PROBLEMS.fieldValue);
+      if (bytes[position] !== CR)
+        return this.fail(bytes[position] === LF ? PROBLEMS.bareLf : PROBLEMS.fieldValue);
       if (position + 1 >= end) return INCOMPLETE;
       if (bytes[position + 1] !== LF) return this.fail(PROBLEMS.bareCr);
       let valueEnd = position;
-      while (valueEnd > valueStart && (bytes[valueEnd - 1] === SPACE || bytes[valueEnd - 1] === TAB)) valueEnd--;
+      while (valueEnd > valueStart && (bytes[valueEnd - 1] === SPACE || bytes[valueEnd - 1] === TAB))
+        valueEnd--;
       position += 2;
       if (head.count >= limits.headers) return this.fail(PROBLEMS.headersMany);
       const at = head.count * 4;
@@ -184,7 +189,10 @@ export class HeadParser {
     if (position >= end) return this.longTarget(position - targetStart);
     if (position - targetStart > this.limits.targetBytes) return this.fail(PROBLEMS.targetLong);
     if (position === targetStart) return this.fail(PROBLEMS.requestLine);
-    if (bytes[position] !== SPACE) return this.fail(bytes[position] === CR || bytes[position] === LF ? PROBLEMS.requestLine : PROBLEMS.target);
+    if (bytes[position] !== SPACE)
+      return this.fail(
+        bytes[position] === CR || bytes[position] === LF ? PROBLEMS.requestLine : PROBLEMS.target,
+      );
     const targetEnd = position++;
     const stop = this.version(bytes, position, end);
     if (stop < 0) return stop;
@@ -226,7 +234,8 @@ export class HeadParser {
     for (let i = 0; i < 12; i++, position++) {
       if (position >= end) return INCOMPLETE;
       const byte = bytes[position] as number;
-      const fine = i < 7 ? byte === HTTP_1.charCodeAt(i) : i === 8 ? byte === SPACE : byte >= 0x30 && byte <= 0x39;
+      const fine =
+        i < 7 ? byte === HTTP_1.charCodeAt(i) : i === 8 ? byte === SPACE : byte >= 0x30 && byte <= 0x39;
       if (!fine) return this.fail(PROBLEMS.statusLine);
     }
     const minor = (bytes[from + 7] as number) - 0x30;
@@ -246,13 +255,15 @@ export class HeadParser {
 function nameProblem(bytes: Buffer, start: number, position: number): FramingProblem {
   const byte = bytes[position];
   if (byte === LF) return PROBLEMS.bareLf;
-  if (byte === SPACE || byte === TAB) return position === start ? PROBLEMS.obsFold : PROBLEMS.spaceBeforeColon;
+  if (byte === SPACE || byte === TAB)
+    return position === start ? PROBLEMS.obsFold : PROBLEMS.spaceBeforeColon;
   return PROBLEMS.fieldName;
 }
 
 /** The common methods without making a string of the bytes. */
 function methodName(bytes: Buffer, start: number, end: number): string {
   const length = end - start;
-  if (length === 3 && bytes[start] === 0x47 && bytes[start + 1] === 0x45 && bytes[start + 2] === 0x54) return 'GET';
+  if (length === 3 && bytes[start] === 0x47 && bytes[start + 1] === 0x45 && bytes[start + 2] === 0x54)
+    return 'GET';
   return bytes.toString('latin1', start, end);
 }

@@ -111,7 +111,8 @@ export function settleResponse(head: Head, answersHead: boolean): FramingProblem
   if (lengths !== undefined) return lengths;
   const status = head.status;
   if (status === 204 || status < 200) {
-    if (head.framing === CHUNKED || (head.framing === LENGTH && head.length > 0)) return PROBLEMS.bodyOnNoBody;
+    if (head.framing === CHUNKED || (head.framing === LENGTH && head.length > 0))
+      return PROBLEMS.bodyOnNoBody;
     head.framing = NO_BODY;
   } else if (status === 304 || answersHead) {
     head.framing = NO_BODY;
@@ -133,7 +134,8 @@ function settleLengths(head: Head): FramingProblem | undefined {
 function settleTarget(head: Head): FramingProblem | undefined {
   const { method, target } = head;
   if (method === 'CONNECT') return PROBLEMS.connect;
-  if (target.charCodeAt(0) === 0x2f) return head.hostIndex < 0 && head.minor === 1 ? PROBLEMS.host : undefined;
+  if (target.charCodeAt(0) === 0x2f)
+    return head.hostIndex < 0 && head.minor === 1 ? PROBLEMS.host : undefined;
   if (target === '*') {
     if (method !== 'OPTIONS') return PROBLEMS.target;
     return head.hostIndex < 0 && head.minor === 1 ? PROBLEMS.host : undefined;
@@ -143,7 +145,7 @@ function settleTarget(head: Head): FramingProblem | undefined {
 
 /** Absolute form: its authority must be Host's, so that no two readers choose differently. */
 function settleAbsoluteTarget(head: Head): FramingProblem | undefined {
-  const match = /^https?:\/\/([^/?@]+)(\/[^]*|\?[^]*)?$/i.exec(head.target);
+  const match = /^https?:\/\/([^/?@]+)(\/.*|\?.*)?$/i.exec(head.target);
   const authority = match?.[1];
   if (authority === undefined) return PROBLEMS.target;
   if (head.hostIndex < 0) return PROBLEMS.host;
@@ -153,7 +155,13 @@ function settleAbsoluteTarget(head: Head): FramingProblem | undefined {
   return undefined;
 }
 
-function host(head: Head, index: number, bytes: Buffer, start: number, end: number): FramingProblem | undefined {
+function host(
+  head: Head,
+  index: number,
+  bytes: Buffer,
+  start: number,
+  end: number,
+): FramingProblem | undefined {
   if (head.hostIndex >= 0 || start === end) return PROBLEMS.host;
   // Offsets below `end` were read by the parser.
   for (let i = start; i < end; i++) if (HOST[bytes[i] as number] !== 1) return PROBLEMS.host;
@@ -162,7 +170,8 @@ function host(head: Head, index: number, bytes: Buffer, start: number, end: numb
 }
 
 function expect(head: Head, bytes: Buffer, start: number, end: number): FramingProblem | undefined {
-  if (head.expectsContinue || bytes.toString('latin1', start, end).toLowerCase() !== '100-continue') return PROBLEMS.expectation;
+  if (head.expectsContinue || bytes.toString('latin1', start, end).toLowerCase() !== '100-continue')
+    return PROBLEMS.expectation;
   head.expectsContinue = true;
   return undefined;
 }
@@ -183,7 +192,10 @@ function contentLength(head: Head, bytes: Buffer, start: number, end: number): F
 function transferEncoding(head: Head, value: string): FramingProblem | undefined {
   if (head.framing === CHUNKED) return PROBLEMS.transferEncoding;
   const coding = value.toLowerCase();
-  if (coding !== 'chunked') return /^(?!chunked)[a-z]+\s*,\s*chunked$/.test(coding) ? PROBLEMS.transferCoding : PROBLEMS.transferEncoding;
+  if (coding !== 'chunked')
+    return /^(?!chunked)[a-z]+\s*,\s*chunked$/.test(coding)
+      ? PROBLEMS.transferCoding
+      : PROBLEMS.transferEncoding;
   head.framing = CHUNKED;
   return undefined;
 }

@@ -7,7 +7,7 @@ export const UNTIL_CLOSE = 3;
 /** What a forwarder does with a header line. */
 export const KEEP = 0;
 export const HOP_BY_HOP = 1;
-export const REMOVED = 2;
+const REMOVED = 2;
 
 /** Offsets a header: name start, name end, value start, value end. */
 const STRIDE = 4;

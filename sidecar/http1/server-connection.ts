@@ -141,7 +141,8 @@ export class ServerConnection implements TransportReader, Timed {
       if (position < before) break;
     }
     this.feeding = false;
-    if (this.state === BODY || this.state === TUNNEL || this.state === RESPONDING) this.handler.onRequestFlush();
+    if (this.state === BODY || this.state === TUNNEL || this.state === RESPONDING)
+      this.handler.onRequestFlush();
   }
 
   /** Returns the offset after the head, or -1 when there is nothing more to read. */
@@ -223,7 +224,12 @@ export class ServerConnection implements TransportReader, Timed {
   }
 
   private release(): void {
-    while (this.held !== undefined && !this.feeding && this.state !== RESPONDING && !this.transport.backedUp) {
+    while (
+      this.held !== undefined &&
+      !this.feeding &&
+      this.state !== RESPONDING &&
+      !this.transport.backedUp
+    ) {
       const held = this.held;
       this.held = undefined;
       this.feed(held, 0, held.length);

@@ -15,7 +15,10 @@ test('fires when the deadline has passed and not before', () => {
   const { clock, wheel } = fakeWheel();
   const fired: string[] = [];
   const late = timed(() => fired.push('late'));
-  wheel.arm(timed(() => fired.push('soon')), 30);
+  wheel.arm(
+    timed(() => fired.push('soon')),
+    30,
+  );
   wheel.arm(late, 60_000);
   clock.now += 20;
   wheel.turn();
@@ -69,7 +72,11 @@ test('a callback may disarm others of its slot and arm itself again', () => {
 test('a process that slept for long fires all that is due', () => {
   const { clock, wheel } = fakeWheel();
   let fired = 0;
-  for (let i = 0; i < 1000; i++) wheel.arm(timed(() => fired++), i * 40);
+  for (let i = 0; i < 1000; i++)
+    wheel.arm(
+      timed(() => fired++),
+      i * 40,
+    );
   clock.now += 3_600_000;
   wheel.turn();
   assert.equal(fired, 1000);

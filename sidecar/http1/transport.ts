@@ -91,7 +91,8 @@ export class Transport {
     if (bytes === SHARED_READ_BUFFER) return this.socket.write(Buffer.from(bytes.subarray(start, end)));
     const ready = this.socket.write(bytes.subarray(start, end));
     // A write that the kernel did not take whole still reads these bytes: read into others.
-    if (this.socket.writableLength > 0 && source !== undefined && source.own === bytes) source.own = undefined;
+    if (this.socket.writableLength > 0 && source !== undefined && source.own === bytes)
+      source.own = undefined;
     return ready;
   }
 

@@ -10,7 +10,11 @@ const PING_MS = 5_000;
  * Opens an HTTP/2 session to a control plane, checked by `bundlePem` and its SPIFFE ID, and closed when
  * it no longer answers pings. With `identity` it proves the workload.
  */
-export function openControlSession(address: string, bundlePem: string, identity: Identity | undefined): ClientHttp2Session {
+export function openControlSession(
+  address: string,
+  bundlePem: string,
+  identity: Identity | undefined,
+): ClientHttp2Session {
   const session = connect(`https://${address}`, {
     ca: bundlePem,
     minVersion: 'TLSv1.3',
@@ -37,5 +41,7 @@ export function openControlSession(address: string, bundlePem: string, identity:
 
 function refusal(certificate: PeerCertificate): Error | undefined {
   const names = certificate.subjectaltname ?? '';
-  return CONTROL_PLANE_ID.test(names) ? undefined : new Error(`who answers is not the control plane: its certificate names "${names}"`);
+  return CONTROL_PLANE_ID.test(names)
+    ? undefined
+    : new Error(`who answers is not the control plane: its certificate names "${names}"`);
 }

@@ -5,7 +5,12 @@ import { readIdentity } from './read-identity.ts';
 
 /** An identity from files, followed as they change; what cannot be read keeps the last good one. Throws if it is broken at the start. */
 export function openFileIdentity(certFile: string, keyFile: string, bundleFile: string): IdentitySource {
-  const read = () => readIdentity(readFileSync(certFile, 'utf8'), readFileSync(keyFile, 'utf8'), readFileSync(bundleFile, 'utf8'));
+  const read = () =>
+    readIdentity(
+      readFileSync(certFile, 'utf8'),
+      readFileSync(keyFile, 'utf8'),
+      readFileSync(bundleFile, 'utf8'),
+    );
   let current: Identity = read();
   let lastError: string | undefined;
   const listeners = new Set<(identity: Identity) => void>();

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
+import { spiffeUri } from '../../protocol/peer.ts';
 import { parseSpiffeId } from '../../protocol/spiffe.ts';
 import type { Identity } from './identity.ts';
-import { spiffeUri } from '../../protocol/peer.ts';
 
 /** Certificate, key and bundle as an identity. Throws an Error that says what is wrong with them. */
 export function readIdentity(chainPem: string, keyPem: string, bundlePem: string): Identity {
@@ -9,7 +9,9 @@ export function readIdentity(chainPem: string, keyPem: string, bundlePem: string
   const uri = spiffeUri(leaf);
   const id = uri === undefined ? undefined : parseSpiffeId(uri);
   if (uri === undefined || id === undefined) {
-    throw new Error(`the certificate has no workload identity: its SAN is "${leaf.subjectAltName ?? ''}", not one URI spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICEACCOUNT`);
+    throw new Error(
+      `the certificate has no workload identity: its SAN is "${leaf.subjectAltName ?? ''}", not one URI spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICEACCOUNT`,
+    );
   }
   return {
     workload: `${id.namespace}/${id.serviceAccount}`,

@@ -74,7 +74,10 @@ class RequestedIdentity implements IdentitySource {
     } catch (error) {
       if (this.closed) return;
       this.error = error instanceof Error ? error.message : String(error);
-      this.options.log.warn({ error: this.error }, this.identity === undefined ? 'no certificate yet' : 'the certificate could not be renewed yet');
+      this.options.log.warn(
+        { error: this.error },
+        this.identity === undefined ? 'no certificate yet' : 'the certificate could not be renewed yet',
+      );
       this.again(Math.random() * Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.failures++));
     }
   }
@@ -87,13 +90,15 @@ class RequestedIdentity implements IdentitySource {
     const { controlPlane, bundlePem, token } = this.options;
     const address = controlPlane[this.turn++ % controlPlane.length] ?? '';
     const { keyPem, csrPem } = createCertificateRequest();
-    const valid = this.identity !== undefined && this.identity.notAfter > Date.now() ? this.identity : undefined;
+    const valid =
+      this.identity !== undefined && this.identity.notAfter > Date.now() ? this.identity : undefined;
     const session = openControlSession(address, this.identity?.bundlePem ?? bundlePem, valid);
     try {
       const body = JSON.stringify(valid === undefined ? { csr: csrPem, token: token() } : { csr: csrPem });
       const response = await post(session, address, body);
       const identity = readIdentity(response.chain, keyPem, response.bundle);
-      if (valid !== undefined && valid.spiffeId !== identity.spiffeId) throw new Error(`the authority renewed ${valid.spiffeId} as ${identity.spiffeId}`);
+      if (valid !== undefined && valid.spiffeId !== identity.spiffeId)
+        throw new Error(`the authority renewed ${valid.spiffeId} as ${identity.spiffeId}`);
       return { identity, renewAfterMs: response.renewAfterMs };
     } finally {
       session.close();
@@ -108,7 +113,11 @@ function post(session: ClientHttp2Session, address: string, body: string): Promi
       reject(new Error(`the authority at ${address}: ${error.message}`));
     };
     session.once('error', fail);
-    const stream = session.request({ ':method': 'POST', ':path': '/v1/identity', 'content-type': 'application/json' });
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/v1/identity',
+      'content-type': 'application/json',
+    });
     stream.setTimeout(REQUEST_MS, () => fail(new Error(`no answer within ${REQUEST_MS} ms`)));
     stream.once('error', fail);
     let status = 0;

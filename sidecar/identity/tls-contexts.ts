@@ -6,7 +6,13 @@ const clientContexts = new WeakMap<Identity, SecureContext>();
 
 /** TLS 1.3 with this identity, trusting its bundle only. */
 export function contextOptions(identity: Identity): SecureContextOptions {
-  return { key: identity.keyPem, cert: identity.chainPem, ca: identity.bundlePem, minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' };
+  return {
+    key: identity.keyPem,
+    cert: identity.chainPem,
+    ca: identity.bundlePem,
+    minVersion: 'TLSv1.3',
+    maxVersion: 'TLSv1.3',
+  };
 }
 
 /** The client side's context, made once for an identity. */

@@ -32,7 +32,10 @@ export interface Acceptor {
 export function accept(address: string, onSocket: (socket: Socket) => void): Promise<Acceptor> {
   const { host, port } = splitAddress(address);
   return new Promise((resolve, reject) => {
-    const server = createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true, pauseOnConnect: true }, onSocket);
+    const server = createServer(
+      { noDelay: true, keepAlive: true, allowHalfOpen: true, pauseOnConnect: true },
+      onSocket,
+    );
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(new Error(`cannot listen on ${address}: ${error.code ?? error.message}`));
     });

@@ -5,8 +5,8 @@ import type { Limits } from '../http1/limits.ts';
 import { phrase } from '../http1/phrases.ts';
 import { type RequestHandler, ServerConnection } from '../http1/server-connection.ts';
 import type { TimerWheel } from '../http1/timer-wheel.ts';
-import { describe, type Explanation } from '../telemetry/explanation.ts';
 import { Transport } from '../http1/transport.ts';
+import { describe, type Explanation } from '../telemetry/explanation.ts';
 import { type Acceptor, accept } from './accept.ts';
 
 /** What the admin port shows, read when asked. */
@@ -29,7 +29,12 @@ const MAX_CONNECTIONS = 256;
  * Opens the admin port, on the engine's own server side: node:http would cost every sidecar 11 MB.
  * Throws an error that names the address.
  */
-export async function openAdmin(address: string, sources: AdminSources, limits: Limits, wheel: TimerWheel): Promise<{ address: string; close: () => void }> {
+export async function openAdmin(
+  address: string,
+  sources: AdminSources,
+  limits: Limits,
+  wheel: TimerWheel,
+): Promise<{ address: string; close: () => void }> {
   const open = new Set<ServerConnection>();
   const acceptor: Acceptor = await accept(address, (socket) => {
     if (open.size >= MAX_CONNECTIONS) {
@@ -91,7 +96,8 @@ class AdminHandler implements RequestHandler {
     const isHead = head.method === 'HEAD';
     page(head, this.sources).then(
       (found) => this.send(found, isHead),
-      (error: unknown) => this.send(text(500, `${error instanceof Error ? error.message : String(error)}\n`), isHead),
+      (error: unknown) =>
+        this.send(text(500, `${error instanceof Error ? error.message : String(error)}\n`), isHead),
     );
   }
 
@@ -157,12 +163,17 @@ async function page(head: Head, sources: AdminSources): Promise<Page> {
     case '/explain':
       return json(200, sources.recent(RECENT));
     default:
-      return path.startsWith('/explain/') ? explain(path.slice('/explain/'.length), head, sources) : text(404, `there are: ${PAGES}\n`);
+      return path.startsWith('/explain/')
+        ? explain(path.slice('/explain/'.length), head, sources)
+        : text(404, `there are: ${PAGES}\n`);
   }
 }
 
 function explain(id: string, head: Head, sources: AdminSources): Page {
   const explanation = sources.explain(id);
-  if (explanation === undefined) return text(404, 'this proxy remembers no request of that id; only the newest are kept\n');
-  return (head.get('accept') ?? '').includes('text/plain') ? text(200, describe(explanation)) : json(200, explanation);
+  if (explanation === undefined)
+    return text(404, 'this proxy remembers no request of that id; only the newest are kept\n');
+  return (head.get('accept') ?? '').includes('text/plain')
+    ? text(200, describe(explanation))
+    : json(200, explanation);
 }

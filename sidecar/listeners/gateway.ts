@@ -40,7 +40,11 @@ export class GatewayRouter {
     }
     const rule = this.table.match(exchange);
     if (rule === undefined) {
-      return { status: 404, code: 'no-route', detail: `no route of ${this.name} matches host "${exchange.host}" and path "${exchange.path}"` };
+      return {
+        status: 404,
+        code: 'no-route',
+        detail: `no route of ${this.name} matches host "${exchange.host}" and path "${exchange.path}"`,
+      };
     }
     return (rule.slot as Plan | undefined) ?? this.compose(rule);
   }

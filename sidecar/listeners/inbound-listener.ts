@@ -10,8 +10,8 @@ import { splice } from '../tcp/splice.ts';
 import { splitAddress } from '../upstream/connector.ts';
 import { serveHttp1 } from './accept.ts';
 import type { Connections } from './connections.ts';
-import type { RelayHost } from './relay.ts';
 import type { MtlsParts } from './mtls-parts.ts';
+import type { RelayHost } from './relay.ts';
 import type { TlsAcceptor } from './tls-acceptor.ts';
 
 export interface InboundParts {
@@ -76,7 +76,10 @@ export class InboundListener {
   private serveMesh(socket: Socket, first: Buffer): void {
     const acceptor = this.tlsAcceptor();
     if (acceptor === undefined) {
-      this.parts.log.warn({ peer: socket.remoteAddress }, 'a mesh peer called, but this proxy has no certificate yet');
+      this.parts.log.warn(
+        { peer: socket.remoteAddress },
+        'a mesh peer called, but this proxy has no certificate yet',
+      );
       socket.destroy();
       return;
     }
@@ -87,12 +90,18 @@ export class InboundListener {
   private tlsAcceptor(): TlsAcceptor | undefined {
     const { identity, mtls, log } = this.parts;
     const current = identity?.current();
-    if (this.acceptor === undefined && identity !== undefined && mtls !== undefined && current !== undefined) {
+    if (
+      this.acceptor === undefined &&
+      identity !== undefined &&
+      mtls !== undefined &&
+      current !== undefined
+    ) {
       this.acceptor = new mtls.TlsAcceptor(
         identity,
         current,
         (socket) => this.serveSecure(socket),
-        (error, socket) => log.warn({ peer: socket.remoteAddress, error: error.message }, 'a mesh handshake failed'),
+        (error, socket) =>
+          log.warn({ peer: socket.remoteAddress, error: error.message }, 'a mesh handshake failed'),
       );
     }
     return this.acceptor;
@@ -100,7 +109,9 @@ export class InboundListener {
 
   private serveSecure(socket: TLSSocket): void {
     const { host, limits, connections, identity, mtls, log } = this.parts;
-    const peer = mtls?.peerWorkload(socket, identity?.current()?.trustDomain ?? '') ?? { refused: 'no identity' };
+    const peer = mtls?.peerWorkload(socket, identity?.current()?.trustDomain ?? '') ?? {
+      refused: 'no identity',
+    };
     if ('refused' in peer) {
       log.warn({ peer: socket.remoteAddress, reason: peer.refused }, 'a mesh peer was refused');
       socket.destroy();
@@ -123,7 +134,10 @@ export class InboundListener {
   private passThrough(socket: Socket, first: Buffer): void {
     const { strict, application, connections, log } = this.parts;
     if (strict()) {
-      log.warn({ peer: socket.remoteAddress, reason: 'mtls-required' }, 'TLS that is not mesh mTLS was refused: tulle.dev/mtls is strict');
+      log.warn(
+        { peer: socket.remoteAddress, reason: 'mtls-required' },
+        'TLS that is not mesh mTLS was refused: tulle.dev/mtls is strict',
+      );
       socket.destroy();
       return;
     }

@@ -1,3 +1,4 @@
+import { REASONS } from '../../protocol/reasons.ts';
 import type { Exchange, LocalAnswer } from '../exchange.ts';
 import { phrase } from '../http1/phrases.ts';
 
@@ -5,10 +6,15 @@ import { phrase } from '../http1/phrases.ts';
  * The bytes of a response that Tulle makes itself: RFC 9457 problem details, and `tulle-reason`.
  * Strangers at the edge (`tellsAll` false) get the code but not the words.
  */
-export function localResponse(exchange: Exchange, answer: LocalAnswer, close: boolean, tellsAll: boolean): string {
+export function localResponse(
+  exchange: Exchange,
+  answer: LocalAnswer,
+  close: boolean,
+  tellsAll: boolean,
+): string {
   const problem = {
     type: `https://tulle.dev/reasons#${answer.code}`,
-    title: phrase(answer.status),
+    title: REASONS[answer.code],
     status: answer.status,
     code: answer.code,
     ...(tellsAll && { detail: answer.detail }),
@@ -27,5 +33,8 @@ export function localResponse(exchange: Exchange, answer: LocalAnswer, close: bo
 
 /** Escapes all beyond ASCII: the text is written as latin1, and its length in bytes is its length. */
 function toAscii(json: string): string {
-  return json.replace(/[^\n\x20-\x7e]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return json.replace(
+    /[^\n\x20-\x7e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

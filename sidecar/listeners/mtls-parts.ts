@@ -1,3 +1,4 @@
+// biome-ignore-all lint/performance/noBarrelFile: these are loaded together by one import() or not at all
 export { peerWorkload } from '../../protocol/peer.ts';
 export { mtlsConnector } from '../upstream/mtls-connector.ts';
 export { TlsAcceptor } from './tls-acceptor.ts';

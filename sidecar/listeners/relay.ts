@@ -197,7 +197,9 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     const { exchange } = this;
     const added = exchange.requestFields + this.host.addedFields(exchange);
     this.upgrading = isUpgrade(head);
-    const upgrade = this.upgrading ? `connection: upgrade\r\nupgrade: ${head.value(head.upgradeIndex)}\r\n` : '';
+    const upgrade = this.upgrading
+      ? `connection: upgrade\r\nupgrade: ${head.value(head.upgradeIndex)}\r\n`
+      : '';
     const line = `${exchange.method} ${exchange.target} HTTP/1.1\r\n`;
     const fields = forwardedFields(head);
     // HTTP/1.0 may come without Host, which HTTP/1.1 must have.
@@ -209,7 +211,11 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     const endpoint = cluster.pick(this.endpoint);
     this.endpoint = endpoint;
     if (endpoint === undefined) {
-      this.answer({ status: 503, code: 'no-endpoint', detail: `${cluster.service} has no endpoint that is ready` });
+      this.answer({
+        status: 503,
+        code: 'no-endpoint',
+        detail: `${cluster.service} has no endpoint that is ready`,
+      });
       return;
     }
     // Inbound, mTLS is the caller's; on the way out it is this call's.
@@ -217,7 +223,13 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     cluster.balancer.started(endpoint, nowMs);
     this.attemptStartMs = nowMs;
     this.latencyMs = 0;
-    this.attempt = { endpoint: endpoint.address, startMs: nowMs - this.exchange.startMs, durationMs: 0, result: '', connectionReused: true };
+    this.attempt = {
+      endpoint: endpoint.address,
+      startMs: nowMs - this.exchange.startMs,
+      durationMs: 0,
+      result: '',
+      connectionReused: true,
+    };
     this.exchange.attempts.push(this.attempt);
     this.phase = CONNECTING;
     this.armTry();
@@ -305,7 +317,11 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     const plan = this.plan as Plan; // an attempt has one
     const { attempts } = plan.settings.retries;
     this.retriesLeft--;
-    this.exchange.note('retries', 'retried', `on ${condition}: retry ${attempts - this.retriesLeft} of ${attempts}`);
+    this.exchange.note(
+      'retries',
+      'retried',
+      `on ${condition}: retry ${attempts - this.retriesLeft} of ${attempts}`,
+    );
   }
 
   private endAttempt(nowMs: number, result: string, failed: boolean): void {
@@ -314,7 +330,12 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.attempt = undefined;
     attempt.durationMs = nowMs - this.attemptStartMs;
     attempt.result = result;
-    cluster.balancer.finished(endpoint, nowMs, this.latencyMs > 0 ? this.latencyMs : attempt.durationMs, failed);
+    cluster.balancer.finished(
+      endpoint,
+      nowMs,
+      this.latencyMs > 0 ? this.latencyMs : attempt.durationMs,
+      failed,
+    );
   }
 
   // --- the request's body ---
@@ -354,7 +375,8 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
 
   onInformational(head: Head): void {
     // HTTP/1.0 knows no interim responses (RFC 9110 section 15.2).
-    if (this.exchange.head.minor === 1) this.server.writeNow(`HTTP/1.1${head.text.slice(8, head.fieldsStart)}${forwardedFields(head)}\r\n`);
+    if (this.exchange.head.minor === 1)
+      this.server.writeNow(`HTTP/1.1${head.text.slice(8, head.fieldsStart)}${forwardedFields(head)}\r\n`);
   }
 
   onResponse(head: Head): void {
@@ -420,7 +442,9 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     if (this.phase !== RESPONDING && this.phase !== TUNNEL) return;
     this.exchange.responseBytes += end - start;
     const source = this.upstream?.transport;
-    const ready = this.encode ? this.writeChunk(bytes, start, end) : this.server.responseData(source, bytes, start, end);
+    const ready = this.encode
+      ? this.writeChunk(bytes, start, end)
+      : this.server.responseData(source, bytes, start, end);
     if (!ready) source?.pause();
   }
 
@@ -463,7 +487,11 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     const stale = !upstream.answered && upstream.requests > 1;
     const answer = problem ?? resetAnswer(error, upstream);
     if (this.phase === SENT) {
-      this.attemptFailed({ kind: 'reset', status: 0, stale: stale && problem === undefined }, problem === undefined, answer);
+      this.attemptFailed(
+        { kind: 'reset', status: 0, stale: stale && problem === undefined },
+        problem === undefined,
+        answer,
+      );
     } else {
       this.endAttempt(performance.now(), answer.code, true);
       this.fail(answer);
@@ -487,10 +515,15 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
       return;
     }
     if (!whole) {
-      if (plan.timeoutMs > 0) this.host.wheel.arm(this, Math.max(1, this.exchange.startMs + plan.timeoutMs - nowMs));
+      if (plan.timeoutMs > 0)
+        this.host.wheel.arm(this, Math.max(1, this.exchange.startMs + plan.timeoutMs - nowMs));
       return;
     }
-    this.fail({ status: 504, code: 'request-timeout', detail: `${plan.service} did not finish within timeout ${plan.timeoutMs} ms` });
+    this.fail({
+      status: 504,
+      code: 'request-timeout',
+      detail: `${plan.service} did not finish within timeout ${plan.timeoutMs} ms`,
+    });
   }
 
   onRefused(problem: FramingProblem): void {
@@ -598,7 +631,8 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
 
 /** An upgrade is passed on, but for h2c, which prior knowledge and ALPN replaced (RFC 9113 section 3.1). */
 function isUpgrade(head: Head): boolean {
-  if (head.upgradeIndex < 0 || !head.connectionUpgrade || head.minor === 0 || head.framing !== NO_BODY) return false;
+  if (head.upgradeIndex < 0 || !head.connectionUpgrade || head.minor === 0 || head.framing !== NO_BODY)
+    return false;
   return !/\bh2c?\b/i.test(head.value(head.upgradeIndex));
 }
 

@@ -11,7 +11,12 @@ export class TlsAcceptor {
   private readonly stopListening: () => void;
 
   /** `onSecure` gets sockets whose certificate chain was verified by the handshake. */
-  constructor(source: IdentitySource, identity: Identity, onSecure: (socket: TLSSocket) => void, onFailed: (error: Error, socket: TLSSocket) => void) {
+  constructor(
+    source: IdentitySource,
+    identity: Identity,
+    onSecure: (socket: TLSSocket) => void,
+    onFailed: (error: Error, socket: TLSSocket) => void,
+  ) {
     this.server = createServer(
       {
         ...contextOptions(identity),

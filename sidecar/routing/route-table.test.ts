@@ -5,8 +5,17 @@ import { seeded } from '../../test/conformance/http1-grammar.ts';
 import { compileRoutes, type RequestView } from './route-table.ts';
 import { serviceKeyOfHost } from './service-name.ts';
 
-function view(path: string, more: Partial<{ method: string; host: string; query: string; headers: Record<string, string> }> = {}): RequestView {
-  return { method: more.method ?? 'GET', path, query: more.query ?? '', host: more.host ?? 'h', header: (name) => more.headers?.[name] };
+function view(
+  path: string,
+  more: Partial<{ method: string; host: string; query: string; headers: Record<string, string> }> = {},
+): RequestView {
+  return {
+    method: more.method ?? 'GET',
+    path,
+    query: more.query ?? '',
+    host: more.host ?? 'h',
+    header: (name) => more.headers?.[name],
+  };
 }
 
 function route(name: string, matches: Partial<RouteMatch>[], hostnames: string[] = []): Route {
@@ -15,7 +24,10 @@ function route(name: string, matches: Partial<RouteMatch>[], hostnames: string[]
     kind: 'HTTPRoute',
     parents: [],
     hostnames,
-    rules: matches.map((match) => ({ matches: [{ headers: [], query: [], ...match }], backends: [{ service: `d/${name}`, weight: 1 }] })),
+    rules: matches.map((match) => ({
+      matches: [{ headers: [], query: [], ...match }],
+      backends: [{ service: `d/${name}`, weight: 1 }],
+    })),
   };
 }
 
@@ -71,8 +83,18 @@ test('the most specific host name wins, and a less specific one serves what it l
 });
 
 test('weights share the load, and a backend of weight 0 gets none', () => {
-  const rule = { matches: [], backends: [{ service: 'd/a', weight: 90 }, { service: 'd/b', weight: 10 }, { service: 'd/c', weight: 0 }] };
-  const table = compileRoutes([{ name: 'd/r', kind: 'HTTPRoute', parents: [], hostnames: [], rules: [rule] }], seeded(1));
+  const rule = {
+    matches: [],
+    backends: [
+      { service: 'd/a', weight: 90 },
+      { service: 'd/b', weight: 10 },
+      { service: 'd/c', weight: 0 },
+    ],
+  };
+  const table = compileRoutes(
+    [{ name: 'd/r', kind: 'HTTPRoute', parents: [], hostnames: [], rules: [rule] }],
+    seeded(1),
+  );
   const counts = new Map<string | undefined, number>();
   for (let i = 0; i < 10_000; i++) {
     const backend = table.match(view('/'))?.pickBackend();
@@ -83,15 +105,38 @@ test('weights share the load, and a backend of weight 0 gets none', () => {
 });
 
 test('an expression that does not compile matches nothing, and long input is kept from expressions', () => {
-  const table = compileRoutes([route('bad', [{ path: { type: 'RegularExpression', value: '(' } }]), route('slow', [{ path: { type: 'RegularExpression', value: '/(a+)+' } }])]);
+  const table = compileRoutes([
+    route('bad', [{ path: { type: 'RegularExpression', value: '(' } }]),
+    route('slow', [{ path: { type: 'RegularExpression', value: '/(a+)+' } }]),
+  ]);
   assert.equal(table.match(view('/x')), undefined);
   assert.equal(table.match(view(`/${'a'.repeat(5000)}!`)), undefined);
 });
 
 test('host names of services', () => {
-  const names = ['orders', 'orders.shop', 'orders.shop.svc', 'orders.shop.svc.cluster.local', 'example.com.au', '127.0.0.1', '', '-a', 'a..svc'];
+  const names = [
+    'orders',
+    'orders.shop',
+    'orders.shop.svc',
+    'orders.shop.svc.cluster.local',
+    'example.com.au',
+    '127.0.0.1',
+    '',
+    '-a',
+    'a..svc',
+  ];
   assert.deepEqual(
     names.map((name) => serviceKeyOfHost(name, 'own')),
-    ['own/orders', 'shop/orders', 'shop/orders', 'shop/orders', undefined, undefined, undefined, undefined, undefined],
+    [
+      'own/orders',
+      'shop/orders',
+      'shop/orders',
+      'shop/orders',
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ],
   );
 });

@@ -78,11 +78,24 @@ export function compileRoutes(routes: readonly Route[], random: () => number = M
   return { match: (view) => matchHost(hosts, view) };
 }
 
-function compileEntry(route: Route, index: number, rule: RouteRule, match: RouteMatch, random: () => number): Entry {
+function compileEntry(
+  route: Route,
+  index: number,
+  rule: RouteRule,
+  match: RouteMatch,
+  random: () => number,
+): Entry {
   const path = match.path ?? { type: 'PathPrefix', value: '/' };
   const why = `${route.kind} ${route.name} rule ${index + 1}: ${describeMatch(match)}`;
   return {
-    rule: { route: route.name, rule: index, why, source: rule, slot: undefined, pickBackend: weighted(rule, random) },
+    rule: {
+      route: route.name,
+      rule: index,
+      why,
+      source: rule,
+      slot: undefined,
+      pickBackend: weighted(rule, random),
+    },
     match,
     expression: path.type === 'RegularExpression' ? expression(path.value) : undefined,
     headers: match.headers.map(test),
@@ -93,7 +106,10 @@ function compileEntry(route: Route, index: number, rule: RouteRule, match: Route
 
 function describeMatch(match: RouteMatch): string {
   const parts: string[] = [];
-  if (match.path !== undefined) parts.push(`${{ Exact: 'path', PathPrefix: 'path prefix', RegularExpression: 'path expression' }[match.path.type]} ${match.path.value}`);
+  if (match.path !== undefined)
+    parts.push(
+      `${{ Exact: 'path', PathPrefix: 'path prefix', RegularExpression: 'path expression' }[match.path.type]} ${match.path.value}`,
+    );
   if (match.method !== undefined) parts.push(`method ${match.method}`);
   for (const { name, value } of match.headers) parts.push(`header ${name} ${value}`);
   for (const { name, value } of match.query) parts.push(`query ${name} ${value}`);
@@ -102,15 +118,22 @@ function describeMatch(match: RouteMatch): string {
 
 function test(match: ValueMatch): Test {
   const exact = match.type === 'Exact';
-  return { name: match.name, exact: exact ? match.value : undefined, expression: exact ? undefined : expression(match.value) };
+  return {
+    name: match.name,
+    exact: exact ? match.value : undefined,
+    expression: exact ? undefined : expression(match.value),
+  };
 }
+
+/** Matches no text. */
+const NOTHING = /(?!)/;
 
 /** The whole value must match, as in Envoy (RE2 full match). */
 function expression(source: string): RegExp {
   try {
     return new RegExp(`^(?:${source})$`);
   } catch {
-    return /[]/;
+    return NOTHING;
   }
 }
 
@@ -187,7 +210,8 @@ function matchPath(table: HostTable, view: RequestView): CompiledRule | undefine
     }
   }
   for (const entry of table.expressions) {
-    if (path.length <= MAX_EXPRESSION_INPUT && entry.expression?.test(path) && fits(entry, view)) return entry.rule;
+    if (path.length <= MAX_EXPRESSION_INPUT && entry.expression?.test(path) && fits(entry, view))
+      return entry.rule;
   }
   return undefined;
 }

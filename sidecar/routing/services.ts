@@ -1,10 +1,10 @@
 import type { ServiceResource } from '../../protocol/resources.ts';
 import { Cluster, type ClusterParts } from '../balancing/cluster.ts';
+import type { Subscription } from '../config/subscription.ts';
 import type { LocalAnswer } from '../exchange.ts';
 import { composeChain } from '../filters/filter.ts';
 import { RetryBudget } from '../filters/retry-budget.ts';
 import { routeFilters } from '../filters/route-filters.ts';
-import type { Subscription } from '../config/subscription.ts';
 import type { Pending, Plan } from './plan.ts';
 import { type CompiledRule, compileRoutes, type RequestView, type RouteTable } from './route-table.ts';
 
@@ -43,7 +43,8 @@ export class RunningService implements Pending {
   /** The plan for a request: by route, else the service itself. Pending until the first word about it comes. */
   planFor(view: RequestView): Plan | Pending | LocalAnswer {
     if (this.state === UNKNOWN) return this.unknown();
-    if (this.byDefault === undefined) return { status: 404, code: 'no-service', detail: `there is no service ${this.key}` };
+    if (this.byDefault === undefined)
+      return { status: 404, code: 'no-service', detail: `there is no service ${this.key}` };
     const rule = this.table?.match(view);
     if (rule !== undefined) return this.owner.planOf(rule, this);
     return this.table === undefined ? this.byDefault : noRule(this.key);
@@ -139,7 +140,11 @@ export class RunningService implements Pending {
 }
 
 function noRule(key: string): LocalAnswer {
-  return { status: 404, code: 'no-route', detail: `routes are attached to ${key}, but none matches this request` };
+  return {
+    status: 404,
+    code: 'no-route',
+    detail: `routes are attached to ${key}, but none matches this request`,
+  };
 }
 
 /** All services that this data plane uses, followed by subscription and dropped when unused. */
@@ -216,7 +221,8 @@ export class RunningServices {
   /** The cluster of the backend that a rule's weights choose. */
   backendOf(rule: CompiledRule): Cluster | Pending | LocalAnswer {
     const key = rule.pickBackend();
-    if (key === undefined) return { status: 503, code: 'no-backend', detail: `${rule.why} has no backend with a weight` };
+    if (key === undefined)
+      return { status: 503, code: 'no-backend', detail: `${rule.why} has no backend with a weight` };
     return this.use(key, performance.now()).backend();
   }
 
@@ -239,7 +245,8 @@ export class RunningServices {
     const service = this.services.get(resource.key);
     if (service === undefined) return;
     for (const route of resource.routes) {
-      for (const rule of route.rules) for (const backend of rule.backends) this.use(backend.service, performance.now());
+      for (const rule of route.rules)
+        for (const backend of rule.backends) this.use(backend.service, performance.now());
     }
     service.update(resource);
     for (const listener of this.listeners) listener(resource);

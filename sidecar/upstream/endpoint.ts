@@ -61,7 +61,12 @@ export class Endpoint implements ConnectionOwner, Timed {
   private readonly wheel: TimerWheel;
 
   constructor(
-    description: { address: string; weight: number; zone?: string | undefined; identity?: string | undefined },
+    description: {
+      address: string;
+      weight: number;
+      zone?: string | undefined;
+      identity?: string | undefined;
+    },
     pool: { connector: Connector; use: PoolUse; limits: PoolLimits; engineLimits: Limits; wheel: TimerWheel },
   ) {
     this.address = description.address;
@@ -102,7 +107,10 @@ export class Endpoint implements ConnectionOwner, Timed {
       connection.abandon();
     }
     if (this.use.pending >= this.limits.pending) {
-      waiter.onConnectFailed({ code: 'pool-full', detail: `${this.limits.pending} requests wait for a connection already (limits: pending)` });
+      waiter.onConnectFailed({
+        code: 'pool-full',
+        detail: `${this.limits.pending} requests wait for a connection already (limits: pending)`,
+      });
       return undefined;
     }
     this.waiting.push(waiter);
@@ -200,7 +208,8 @@ export class Endpoint implements ConnectionOwner, Timed {
 
   private expiry(connection: ClientConnection): number {
     const hint = connection.keepAliveMs;
-    const limit = hint < 0 ? this.limits.idleMs : Math.min(this.limits.idleMs, Math.max(0, hint - KEEP_ALIVE_MARGIN_MS));
+    const limit =
+      hint < 0 ? this.limits.idleMs : Math.min(this.limits.idleMs, Math.max(0, hint - KEEP_ALIVE_MARGIN_MS));
     return connection.idleSince + limit;
   }
 
@@ -260,12 +269,16 @@ class ConnectAttempt implements Timed {
   }
 
   failure(error: Error | undefined, connector: Connector, address: string): ConnectFailure {
-    if (this.timedOut) return { code: 'connect-timeout', detail: `no connection to ${address} within ${this.limitMs} ms` };
+    if (this.timedOut)
+      return { code: 'connect-timeout', detail: `no connection to ${address} within ${this.limitMs} ms` };
     if (this.refusal !== undefined) return { code: 'upstream-tls', detail: `${address}: ${this.refusal}` };
     const code = (error as NodeJS.ErrnoException | undefined)?.code ?? 'closed';
     const system = (error as NodeJS.ErrnoException | undefined)?.syscall === 'connect';
     if (connector.readyEvent === 'secureConnect' && !system) {
-      return { code: 'upstream-tls', detail: `TLS with ${address} failed: ${error?.message ?? 'the peer closed during the handshake'}` };
+      return {
+        code: 'upstream-tls',
+        detail: `TLS with ${address} failed: ${error?.message ?? 'the peer closed during the handshake'}`,
+      };
     }
     return { code: 'connect-failed', detail: `connect to ${address}: ${code}` };
   }

@@ -1,13 +1,17 @@
 import type { TcpNetConnectOpts } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
-import type { Identity } from '../identity/identity.ts';
 import { peerWorkload } from '../../protocol/peer.ts';
+import type { Identity } from '../identity/identity.ts';
 import { MESH_ALPN } from '../identity/mesh-alpn.ts';
 import { clientContext } from '../identity/tls-contexts.ts';
 import { type Connector, failing, splitAddress } from './connector.ts';
 
 /** Mesh mTLS: proves `identity` and believes only a peer that proves `expected` (`namespace/serviceaccount`). */
-export function mtlsConnector(address: string, expected: string, current: () => Identity | undefined): Connector {
+export function mtlsConnector(
+  address: string,
+  expected: string,
+  current: () => Identity | undefined,
+): Connector {
   const { host, port } = splitAddress(address);
   let session: Buffer | undefined;
   let sessionOf: Identity | undefined;
@@ -19,7 +23,8 @@ export function mtlsConnector(address: string, expected: string, current: () => 
       const identity = current();
       if (identity === undefined) return failing('this proxy has no certificate yet');
       if (sessionOf !== identity || Date.now() >= verifiedUntil) [session, sessionOf] = [undefined, identity];
-      const options: ConnectionOptions & Pick<TcpNetConnectOpts, 'noDelay' | 'keepAlive' | 'allowHalfOpen' | 'onread'> = {
+      const options: ConnectionOptions &
+        Pick<TcpNetConnectOpts, 'noDelay' | 'keepAlive' | 'allowHalfOpen' | 'onread'> = {
         host,
         port,
         secureContext: clientContext(identity),
@@ -43,7 +48,10 @@ export function mtlsConnector(address: string, expected: string, current: () => 
       const secure = socket as TLSSocket;
       // A resumed session has no certificate (OpenSSL keeps none for clients): its ticket stands for the
       // peer that was verified when it was given, for as long as that peer's certificate was good.
-      if (secure.isSessionReused()) return Date.now() < verifiedUntil ? undefined : 'the certificate behind its resumed session has ended';
+      if (secure.isSessionReused())
+        return Date.now() < verifiedUntil
+          ? undefined
+          : 'the certificate behind its resumed session has ended';
       const peer = peerWorkload(secure, current()?.trustDomain ?? '');
       if ('refused' in peer) return peer.refused;
       verifiedUntil = peer.notAfter;
