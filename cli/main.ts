@@ -16,9 +16,7 @@ async function main(args: readonly string[]): Promise<void> {
   await commands().parseAsync([...args], { from: 'user' });
 }
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
+main(process.argv.slice(2)).catch((error: unknown) => {
   console.error(`tulle: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
-}
+});

@@ -6,7 +6,7 @@ import type { ClusterParts } from './balancing/cluster.ts';
 import { openStandalone } from './config/standalone.ts';
 import type { Subscription } from './config/subscription.ts';
 import type { Exchange } from './exchange.ts';
-import { DEFAULT_LIMITS } from './http1/limits.ts';
+import { DEFAULT_LIMITS, type Limits } from './http1/limits.ts';
 import { TimerWheel } from './http1/timer-wheel.ts';
 import type { IdentitySource } from './identity/identity.ts';
 import { type Acceptor, accept, adoptPlain, serveHttp1 } from './listeners/accept.ts';
@@ -27,6 +27,7 @@ import { Recorder } from './telemetry/recorder.ts';
 import { plainConnector, refusingConnector } from './upstream/connector.ts';
 
 const DRAIN_MS = 10_000;
+const CONNECT_MS = 2_000;
 
 /**
  * Starts a data plane: configuration, identity, listeners, admin port. Resolves once all of them accept.
@@ -47,6 +48,8 @@ class Sidecar implements RunningSidecar {
   readonly addresses: { inbound?: string; outbound?: string; gateway?: string; admin?: string } = {};
   private readonly options: SidecarOptions;
   private readonly log: Log;
+  private readonly limits: Limits;
+  private readonly parts: ClusterParts;
   private readonly wheel = new TimerWheel();
   private readonly connections = new Connections();
   private readonly acceptors: Acceptor[] = [];
@@ -65,6 +68,13 @@ class Sidecar implements RunningSidecar {
   constructor(options: SidecarOptions, log: Log) {
     this.options = options;
     this.log = log;
+    this.limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.parts = {
+      connectorFor: (endpoint) => this.connectorFor(endpoint),
+      engineLimits: this.limits,
+      wheel: this.wheel,
+      connectMs: options.connectMs ?? CONNECT_MS,
+    };
     const { workload } = options;
     const [namespace = 'default', name = 'unknown'] = workload?.service.split('/', 2) ?? [
       options.namespace,
@@ -74,24 +84,25 @@ class Sidecar implements RunningSidecar {
     this.recorder = new Recorder(this.self, options.accessLog ? log : undefined);
   }
 
+  /** Listens while the configuration is still on its way: what comes meanwhile waits for it. */
   async start(): Promise<void> {
+    const { standalone } = this.options;
+    const file = standalone === undefined ? undefined : this.closing(openStandalone(standalone, this.log));
+    // A rejection is for the one who waits for it below.
+    file?.ready?.catch(() => {});
     this.identity = await this.openIdentity();
     if (this.identity !== undefined) this.mtls = await import('./listeners/mtls-parts.ts');
-    const subscription = await this.openSubscription();
+    const subscription = file ?? (await this.connectSubscription());
     this.subscription = subscription;
-    const parts: ClusterParts = {
-      connectorFor: (endpoint) => this.connectorFor(endpoint),
-      engineLimits: DEFAULT_LIMITS,
-      wheel: this.wheel,
-    };
-    const services = new RunningServices(subscription, parts);
+    const services = new RunningServices(subscription, this.parts);
     this.services = services;
     this.identity?.onChange(() => services.renewConnectors());
     await Promise.all([
-      this.openInbound(services, parts),
+      this.openInbound(services),
       this.openOutbound(services),
       this.openGateway(services, subscription),
       this.openAdminPort(),
+      subscription.ready,
     ]);
   }
 
@@ -116,9 +127,8 @@ class Sidecar implements RunningSidecar {
     return this.closing(source);
   }
 
-  private async openSubscription(): Promise<Subscription> {
-    const { standalone, controlPlane } = this.options;
-    if (standalone !== undefined) return this.closing(await openStandalone(standalone, this.log));
+  private async connectSubscription(): Promise<Subscription> {
+    const { controlPlane } = this.options;
     if (controlPlane === undefined || this.identity === undefined)
       throw new Error('a data plane needs --standalone MESH.YAML or --control-plane HOST:PORT');
     const { connectSubscription } = await import('./config/control-plane.ts');
@@ -161,16 +171,16 @@ class Sidecar implements RunningSidecar {
     };
   }
 
-  private async openInbound(services: RunningServices, parts: ClusterParts): Promise<void> {
+  private async openInbound(services: RunningServices): Promise<void> {
     const { inbound, workload } = this.options;
     if (inbound === undefined) return;
     if (workload === undefined)
       throw new Error('--inbound needs --workload NAMESPACE/NAME=HOST:PORT: where the application listens');
-    const router = new InboundRouter(services.pin(workload.service), workload.address, parts);
+    const router = new InboundRouter(services.pin(workload.service), workload.address, this.parts);
     this.inbound = router;
     const listener = new InboundListener({
       host: this.host('inbound', () => router.plan()),
-      limits: DEFAULT_LIMITS,
+      limits: this.limits,
       connections: this.connections,
       identity: this.identity,
       mtls: this.mtls,
@@ -198,6 +208,7 @@ class Sidecar implements RunningSidecar {
   private async openGateway(services: RunningServices, subscription: Subscription): Promise<void> {
     const { gateway, gatewayName } = this.options;
     if (gateway === undefined) return;
+    if (gatewayName === undefined) await subscription.ready;
     const name = gatewayName ?? onlyGateway(subscription);
     const router = new GatewayRouter(services, name);
     this.gateway = router;
@@ -215,7 +226,7 @@ class Sidecar implements RunningSidecar {
   private serve(address: string, host: RelayHost): Promise<string> {
     return this.listen(address, (socket) => {
       const peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
-      const connection = serveHttp1(host, DEFAULT_LIMITS, adoptPlain(socket), (relay) => {
+      const connection = serveHttp1(host, this.limits, adoptPlain(socket), (relay) => {
         relay.exchange.peerAddress = peerAddress;
       });
       this.connections.add(connection);
@@ -243,7 +254,7 @@ class Sidecar implements RunningSidecar {
         recent: (limit) => recorder.explanations.recent(limit),
         drain: () => void this.drain(),
       },
-      DEFAULT_LIMITS,
+      this.limits,
       this.wheel,
     );
     this.closers.push(opened.close);

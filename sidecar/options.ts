@@ -1,4 +1,5 @@
 import type { ServiceKey } from '../protocol/service.ts';
+import type { Limits } from './http1/limits.ts';
 
 /** How one data plane is started. Addresses are HOST:PORT; port 0 lets the kernel choose. */
 export interface SidecarOptions {
@@ -24,6 +25,10 @@ export interface SidecarOptions {
   /** How long requests in flight may take after SIGTERM, in ms. */
   drainMs?: number;
   accessLog?: boolean;
+  /** What the engine takes from clients, where it is not as by default. */
+  limits?: Partial<Limits>;
+  /** How long a connect to an endpoint may take, in ms. */
+  connectMs?: number;
 }
 
 /** A data plane that accepts. */

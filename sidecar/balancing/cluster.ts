@@ -6,7 +6,6 @@ import type { Connector } from '../upstream/connector.ts';
 import { Endpoint, type PoolLimits, type PoolUse } from '../upstream/endpoint.ts';
 import { type Balancer, createBalancer } from './balancer.ts';
 
-const CONNECT_MS = 2_000;
 const IDLE_MS = 60_000;
 
 /** Makes connectors: plain, or mTLS where the endpoint has an identity to prove. */
@@ -16,6 +15,8 @@ export interface ClusterParts {
   readonly connectorFor: ConnectorFactory;
   readonly engineLimits: Limits;
   readonly wheel: TimerWheel;
+  /** How long a connect may take, TLS handshake included. */
+  readonly connectMs: number;
 }
 
 /** The endpoints of one service with its balancer, and the limits they share. */
@@ -34,12 +35,12 @@ export class Cluster {
     this.parts = parts;
     this.strategy = settings.balance.strategy;
     this.balancer = createBalancer(settings.balance.strategy);
-    this.limits = poolLimits(settings);
+    this.limits = poolLimits(settings, parts.connectMs);
   }
 
   /** Takes over a new state: endpoints that stay keep their connections and their history. */
   update(descriptions: readonly EndpointDescription[], settings: TrafficSettings): void {
-    this.limits = poolLimits(settings);
+    this.limits = poolLimits(settings, this.parts.connectMs);
     if (settings.balance.strategy !== this.strategy) {
       this.strategy = settings.balance.strategy;
       this.balancer = createBalancer(settings.balance.strategy);
@@ -91,6 +92,6 @@ export class Cluster {
   }
 }
 
-function poolLimits(settings: TrafficSettings): PoolLimits {
-  return { ...settings.limits, connectMs: CONNECT_MS, idleMs: IDLE_MS };
+function poolLimits(settings: TrafficSettings, connectMs: number): PoolLimits {
+  return { ...settings.limits, connectMs, idleMs: IDLE_MS };
 }

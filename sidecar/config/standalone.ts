@@ -62,20 +62,21 @@ function indexed(found: NonNullable<MeshReading['found']>): Resources {
   };
 }
 
-/** Runs on a mesh.yaml alone and follows its edits; a broken edit keeps the last good state. Throws MeshFileError if it is broken at the start. */
-export async function openStandalone(file: string, log: Log): Promise<Subscription> {
-  const first = await readMesh(file);
-  const problems = first.problems.map(formatProblem);
-  if (first.resources === undefined)
-    throw new MeshFileError(`${file} cannot be used:\n  ${problems.join('\n  ')}`);
-  for (const problem of first.problems) log.warn({ file }, formatProblem(problem));
-  return new StandaloneSubscription(file, first.resources, log);
+/**
+ * Runs on a mesh.yaml alone and follows its edits; a broken edit keeps the last good state. Listeners may
+ * open while the file is read for the first time: `ready` says when that is done, and rejects with a
+ * MeshFileError if the file cannot be used.
+ */
+export function openStandalone(file: string, log: Log): Subscription {
+  return new StandaloneSubscription(file, log);
 }
 
 class StandaloneSubscription implements Subscription {
+  readonly ready: Promise<void>;
   private readonly file: string;
   private readonly log: Log;
-  private resources: Resources;
+  /** Undefined until the first reading is done. */
+  private resources: Resources | undefined = undefined;
   private readonly wanted = new Set<string>();
   private readonly resourceListeners: ((resource: Resource) => void)[] = [];
   private readonly absentListeners: ((kind: ResourceKind, key: string) => void)[] = [];
@@ -85,10 +86,10 @@ class StandaloneSubscription implements Subscription {
   /** Readings are numbered: a slow one must not undo a later one. */
   private reading = 0;
 
-  constructor(file: string, resources: Resources, log: Log) {
+  constructor(file: string, log: Log) {
     this.file = file;
-    this.resources = resources;
     this.log = log;
+    this.ready = this.load();
     this.watcher = watchFile(file, () => void this.reload());
   }
 
@@ -113,11 +114,10 @@ class StandaloneSubscription implements Subscription {
   }
 
   state(): SubscriptionState {
-    const { trustDomain } = this.resources;
     return {
-      connected: true,
+      connected: this.resources !== undefined,
       since: this.since,
-      trustDomain,
+      trustDomain: this.resources?.trustDomain ?? 'unknown',
       endpoint: this.file,
       ...(this.lastError !== undefined && { lastError: this.lastError }),
     };
@@ -125,7 +125,7 @@ class StandaloneSubscription implements Subscription {
 
   /** Names of the gateways in the file. */
   gateways(): string[] {
-    return [...this.resources.gateways.keys()];
+    return [...(this.resources?.gateways.keys() ?? [])];
   }
 
   close(): void {
@@ -133,13 +133,21 @@ class StandaloneSubscription implements Subscription {
   }
 
   private tell(kind: ResourceKind, key: string): void {
-    const resource = this.find(kind, key);
+    if (this.resources === undefined) return; // told when the first reading is done
+    const resource = find(this.resources, kind, key);
     if (resource !== undefined) for (const listener of this.resourceListeners) listener(resource);
     else for (const listener of this.absentListeners) listener(kind, key);
   }
 
-  private find(kind: ResourceKind, key: string): Resource | undefined {
-    return kind === 'service' ? this.resources.services.get(key) : this.resources.gateways.get(key);
+  private async load(): Promise<void> {
+    const { resources, problems } = await readMesh(this.file);
+    const told = problems.map(formatProblem);
+    if (resources === undefined) {
+      throw new MeshFileError(`${this.file} cannot be used:\n  ${told.join('\n  ')}`);
+    }
+    for (const problem of told) this.log.warn({ file: this.file }, problem);
+    // An edit during the first reading was read meanwhile, and is newer.
+    if (this.resources === undefined) this.take(resources);
   }
 
   private async reload(): Promise<void> {
@@ -157,14 +165,22 @@ class StandaloneSubscription implements Subscription {
     }
     this.lastError = undefined;
     this.since = Date.now();
+    this.take(resources);
+  }
+
+  private take(resources: Resources): void {
     const before = this.resources;
     this.resources = resources;
     for (const id of this.wanted) {
       const [kind, key] = id.split(' ', 2) as [ResourceKind, string]; // as want() joined them
-      const old = kind === 'service' ? before.services.get(key) : before.gateways.get(key);
-      if (old?.version !== this.find(kind, key)?.version) this.tell(kind, key);
+      const old = before === undefined ? undefined : find(before, kind, key);
+      if (before === undefined || old?.version !== find(resources, kind, key)?.version) this.tell(kind, key);
     }
   }
+}
+
+function find(resources: Resources, kind: ResourceKind, key: string): Resource | undefined {
+  return kind === 'service' ? resources.services.get(key) : resources.gateways.get(key);
 }
 
 function unreadable(error: Error): Problem {

@@ -2,6 +2,8 @@ import type { Resource, ResourceKind } from '../../protocol/resources.ts';
 
 /** Where a data plane's configuration comes from: a control plane, or a file. */
 export interface Subscription {
+  /** Resolves once the source was read; rejects if it can never be. A source without it is waited for by nobody. */
+  readonly ready?: Promise<void>;
   /** Follows a resource; the first word about it comes by `onResource` or `onAbsent`. Asking twice is fine. */
   want(kind: ResourceKind, key: string): void;
   drop(kind: ResourceKind, key: string): void;

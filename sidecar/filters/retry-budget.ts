@@ -7,13 +7,14 @@ const SLICE_MS = WINDOW_MS / SLICES;
  * `perSecond`. A failing service so never gets more than that above its load (Finagle's RetryBudget).
  */
 export class RetryBudget {
-  private readonly ratio: number;
-  private readonly perSecond: number;
+  private ratio = 0;
+  private perSecond = 0;
   private readonly requests = new Float64Array(SLICES);
   private readonly retries = new Float64Array(SLICES);
   private slice = 0;
 
-  constructor(ratio: number, perSecond: number) {
+  /** New limits for the same past: a change of configuration gives nobody a fresh budget. */
+  limit(ratio: number, perSecond: number): void {
     this.ratio = ratio;
     this.perSecond = perSecond;
   }

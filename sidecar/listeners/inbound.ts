@@ -30,6 +30,7 @@ export class InboundRouter {
   private readonly service: RunningService;
   private readonly parts: ClusterParts;
   private readonly address: string;
+  private readonly retryBudget = new RetryBudget();
   private current: Plan | undefined = undefined;
   private compiledFor: ServiceResource | undefined = undefined;
 
@@ -61,6 +62,7 @@ export class InboundRouter {
 
   private compile(resource: ServiceResource): void {
     const settings = towardsApplication(resource.settings);
+    this.retryBudget.limit(settings.retryBudget.ratio, settings.retryBudget.perSecond);
     this.cluster ??= new Cluster(resource.key, settings, this.parts);
     this.cluster.update([{ address: this.address, weight: 1, ready: true }], settings);
     const { cluster } = this;
@@ -70,7 +72,7 @@ export class InboundRouter {
       why: `inbound of ${resource.key}`,
       service: resource.key,
       settings,
-      retryBudget: new RetryBudget(settings.retryBudget.ratio, settings.retryBudget.perSecond),
+      retryBudget: this.retryBudget,
       chain: composeChain(protection(resource)),
       timeoutMs: 0,
       tryTimeoutMs: 0,

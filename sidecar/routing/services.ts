@@ -5,35 +5,43 @@ import type { LocalAnswer } from '../exchange.ts';
 import { composeChain } from '../filters/filter.ts';
 import { RetryBudget } from '../filters/retry-budget.ts';
 import { routeFilters } from '../filters/route-filters.ts';
+import { FirstWord } from './first-word.ts';
 import type { Pending, Plan } from './plan.ts';
 import { type CompiledRule, compileRoutes, type RequestView, type RouteTable } from './route-table.ts';
 
-/** How long a request waits for a service that is asked for the first time. */
-const FIRST_USE_MS = 3_000;
 /** A service that nobody used for so long is no longer followed (DESIGN section 5). */
 const UNUSED_MS = 90_000;
+
+/** Host names are the callers' to choose: names of no service make room beyond so many. */
+const MAX_FOLLOWED = 4096;
 
 const UNKNOWN = 0;
 const PRESENT = 1;
 const ABSENT = 2;
 
 /** One service as the data plane runs it: its tables, compiled, and its endpoints. */
-export class RunningService implements Pending {
+export class RunningService {
   readonly key: string;
   resource: ServiceResource | undefined = undefined;
   cluster: Cluster | undefined = undefined;
   lastUsedMs: number;
-  private readonly sinceMs = performance.now();
+  readonly firstWord = new FirstWord();
+  /** Of all calls to it, by whatever route; it outlives changes of the configuration. */
+  readonly retryBudget = new RetryBudget();
   private state = UNKNOWN;
   private table: RouteTable | undefined = undefined;
   private byDefault: Plan | undefined = undefined;
-  private readonly waiting = new Set<() => void>();
   private readonly owner: RunningServices;
 
   constructor(key: string, owner: RunningServices) {
     this.key = key;
     this.owner = owner;
     this.lastUsedMs = performance.now();
+  }
+
+  /** No word about it came yet, and one still may. */
+  get isUnknown(): boolean {
+    return this.state === UNKNOWN && this.firstWord.mayCome;
   }
 
   get present(): boolean {
@@ -57,19 +65,13 @@ export class RunningService implements Pending {
     return { status: 503, code: 'no-service', detail: `there is no service ${this.key}` };
   }
 
-  /** How long it has been followed, in ms. */
-  get ageMs(): number {
-    return performance.now() - this.sinceMs;
-  }
-
   /** A wait while nothing is known of it, else `answer`. */
   waitOr(answer: LocalAnswer): Pending | LocalAnswer {
     return this.state === UNKNOWN ? this.unknown() : answer;
   }
 
-  /** Only who asks first waits: a control plane that is away must not hold up every request. */
   private unknown(): Pending | LocalAnswer {
-    if (this.ageMs < FIRST_USE_MS) return this;
+    if (this.firstWord.mayCome) return this.firstWord;
     return {
       status: 503,
       code: 'service-unknown-yet',
@@ -81,11 +83,12 @@ export class RunningService implements Pending {
     this.resource = resource;
     this.state = PRESENT;
     const { service, settings, routes } = resource;
+    this.retryBudget.limit(settings.retryBudget.ratio, settings.retryBudget.perSecond);
     this.cluster ??= new Cluster(this.key, settings, this.owner.parts);
     this.cluster.update(service.endpoints, settings);
     this.byDefault = this.defaultPlan(resource, this.cluster);
     this.table = routes.length === 0 ? undefined : compileRoutes(routes);
-    this.wake();
+    this.firstWord.wake();
   }
 
   absent(): void {
@@ -95,28 +98,7 @@ export class RunningService implements Pending {
     this.table = undefined;
     this.cluster?.close();
     this.cluster = undefined;
-    this.wake();
-  }
-
-  wait(proceed: () => void): () => void {
-    const waiter = (): void => {
-      clearTimeout(timer);
-      this.waiting.delete(waiter);
-      proceed();
-    };
-    const timer = setTimeout(() => {
-      this.waiting.delete(waiter);
-      proceed();
-    }, FIRST_USE_MS + 1);
-    this.waiting.add(waiter);
-    return () => {
-      clearTimeout(timer);
-      this.waiting.delete(waiter);
-    };
-  }
-
-  private wake(): void {
-    for (const waiter of [...this.waiting]) waiter();
+    this.firstWord.wake();
   }
 
   private defaultPlan(resource: ServiceResource, cluster: Cluster): Plan {
@@ -126,7 +108,7 @@ export class RunningService implements Pending {
       why: `no route is attached to ${this.key}: the service itself`,
       service: this.key,
       settings,
-      retryBudget: new RetryBudget(settings.retryBudget.ratio, settings.retryBudget.perSecond),
+      retryBudget: this.retryBudget,
       chain: composeChain([]),
       timeoutMs: settings.timeoutMs ?? 0,
       tryTimeoutMs: settings.tryTimeoutMs ?? 0,
@@ -174,6 +156,7 @@ export class RunningServices {
   use(key: string, nowMs: number): RunningService {
     let service = this.services.get(key);
     if (service === undefined) {
+      if (this.services.size >= MAX_FOLLOWED) this.dropStranger();
       service = new RunningService(key, this);
       this.services.set(key, service);
       this.subscription.want('service', key);
@@ -198,19 +181,19 @@ export class RunningServices {
     if (composed !== undefined) return composed;
     const { resource } = parent;
     if (resource === undefined) return noRule(parent.key);
-    const plan = this.composePlan(rule, resource);
+    const plan = this.composePlan(rule, resource, parent.retryBudget);
     rule.slot = plan;
     return plan;
   }
 
-  private composePlan(rule: CompiledRule, resource: ServiceResource): Plan {
+  private composePlan(rule: CompiledRule, resource: ServiceResource, retryBudget: RetryBudget): Plan {
     const { settings } = resource;
     return {
       route: rule.route,
       why: rule.why,
       service: resource.key,
       settings,
-      retryBudget: new RetryBudget(settings.retryBudget.ratio, settings.retryBudget.perSecond),
+      retryBudget,
       chain: composeChain(routeFilters(rule.source)),
       timeoutMs: rule.source.timeoutMs ?? settings.timeoutMs ?? 0,
       tryTimeoutMs: rule.source.tryTimeoutMs ?? settings.tryTimeoutMs ?? 0,
@@ -257,9 +240,22 @@ export class RunningServices {
     for (const [key, service] of this.services) {
       const busy = (service.cluster?.use.requests ?? 0) > 0;
       if (busy || this.pinned.has(key) || nowMs - service.lastUsedMs < UNUSED_MS) continue;
-      this.services.delete(key);
-      this.subscription.drop('service', key);
-      service.close();
+      this.forget(key, service);
     }
+  }
+
+  /** Of the names of which nothing is known, or nothing good, the one that was asked for first. */
+  private dropStranger(): void {
+    for (const [key, service] of this.services) {
+      if (service.present || this.pinned.has(key)) continue;
+      this.forget(key, service);
+      return;
+    }
+  }
+
+  private forget(key: string, service: RunningService): void {
+    this.services.delete(key);
+    this.subscription.drop('service', key);
+    service.close();
   }
 }
