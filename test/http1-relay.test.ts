@@ -627,3 +627,28 @@ test('draining: what is in flight finishes with Connection: close, and no new co
   busy.close();
   idle.close();
 });
+
+test('at the limit of connections, one that idles at another endpoint makes room for a request that waits', async (context) => {
+  const [one, two] = [await answering(), await answering()];
+  context.after(() => {
+    one.close();
+    two.close();
+  });
+  const proxy = await relay(
+    context,
+    appMesh([one.address, two.address], {
+      'tulle.dev/limits': 'connections 1',
+      'tulle.dev/balance': 'round-robin',
+    }),
+  );
+  const client = await rawClient(proxy.address);
+  for (let round = 0; round < 6; round++) {
+    const from = client.text.length;
+    client.send(GET);
+    await client.expect('you asked for /a', from);
+  }
+  client.close();
+  assert.ok(one.connections.length > 0 && two.connections.length > 0, 'both endpoints served');
+  const open = [...one.connections, ...two.connections].filter(({ ended }) => !ended);
+  await until('one connection at most', () => open.filter(({ closed }) => !closed).length <= 1);
+});
