@@ -52,6 +52,31 @@ export const SIDECAR_FLAGS: readonly Flag[] = [
     description: 'how long requests in flight may take after SIGTERM',
     initial: '10s',
   },
+  {
+    name: 'connect-timeout',
+    argument: '<duration>',
+    description: 'how long a connect to an endpoint may take, TLS included',
+    initial: '2s',
+  },
+  {
+    name: 'max-head-bytes',
+    argument: '<bytes>',
+    description: 'largest head of a message: start line and headers',
+    initial: '65536',
+  },
+  { name: 'max-headers', argument: '<count>', description: 'most header lines of a message', initial: '100' },
+  {
+    name: 'head-timeout',
+    argument: '<duration>',
+    description: 'how long the head of a request may take to arrive',
+    initial: '10s',
+  },
+  {
+    name: 'idle-timeout',
+    argument: '<duration>',
+    description: 'how long a client may keep a connection without a request',
+    initial: '10m',
+  },
   { name: 'access-log', description: 'log a line for each request' },
   { name: 'log-level', argument: '<level>', description: 'debug, info, warn or error', initial: 'info' },
 ];

@@ -1,7 +1,7 @@
 import { isWorkload } from '../protocol/spiffe.ts';
 import { startSidecar } from '../sidecar/main.ts';
 import type { SidecarOptions } from '../sidecar/options.ts';
-import { addressOption, durationOption, logLevelOption } from './flags.ts';
+import { addressOption, countOption, durationOption, logLevelOption } from './flags.ts';
 import { createLog } from './log.ts';
 import { parseSidecarFlags, type SidecarFlags } from './sidecar-flags.ts';
 import { onStop } from './stop.ts';
@@ -22,7 +22,6 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
   if (inbound === undefined && outbound === undefined && gateway === undefined) {
     throw new Error('nothing to listen on: give --inbound, --outbound or --gateway with HOST:PORT');
   }
-  const drainMs = durationOption('--drain', flags.drain ?? '10s');
   return {
     ...(standalone !== undefined && { standalone }),
     ...(controlPlane !== undefined && {
@@ -40,13 +39,35 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
     ...(flags['gateway-name'] !== undefined && { gatewayName: flags['gateway-name'] }),
     ...(flags.admin !== undefined && { admin: addressOption('--admin', flags.admin) }),
     ...(flags.namespace !== undefined && { namespace: flags.namespace }),
-    drainMs,
+    ...(flags.drain !== undefined && { drainMs: durationOption('--drain', flags.drain) }),
+    ...(flags['connect-timeout'] !== undefined && {
+      connectMs: durationOption('--connect-timeout', flags['connect-timeout']),
+    }),
+    limits: limitsOption(flags),
     accessLog: given['access-log'] === true,
   };
 }
 
+/** What the engine takes from clients. A connection has memory for as many header lines as are allowed. */
+function limitsOption(flags: Texts): NonNullable<SidecarOptions['limits']> {
+  const {
+    'max-head-bytes': head,
+    'max-headers': headers,
+    'head-timeout': slow,
+    'idle-timeout': idle,
+  } = flags;
+  return {
+    ...(head !== undefined && { headBytes: countOption('--max-head-bytes', head, 256, 1024 * 1024) }),
+    ...(headers !== undefined && { headers: countOption('--max-headers', headers, 1, 1000) }),
+    ...(slow !== undefined && { headMs: durationOption('--head-timeout', slow) }),
+    ...(idle !== undefined && { idleMs: durationOption('--idle-timeout', idle) }),
+  };
+}
+
+type Texts = Partial<Record<string, string>>;
+
 /** The flags that have one value. */
-function texts(flags: SidecarFlags): Partial<Record<string, string>> {
+function texts(flags: SidecarFlags): Texts {
   return Object.fromEntries(
     Object.entries(flags).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
   );

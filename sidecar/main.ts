@@ -5,7 +5,6 @@ import { VERSION } from '../protocol/version.ts';
 import type { ClusterParts } from './balancing/cluster.ts';
 import { openStandalone } from './config/standalone.ts';
 import type { Subscription } from './config/subscription.ts';
-import type { Exchange } from './exchange.ts';
 import { DEFAULT_LIMITS, type Limits } from './http1/limits.ts';
 import { TimerWheel } from './http1/timer-wheel.ts';
 import type { IdentitySource } from './identity/identity.ts';
@@ -13,6 +12,7 @@ import { type Acceptor, accept, adoptPlain, serveHttp1 } from './listeners/accep
 import { openAdmin } from './listeners/admin.ts';
 import { certsView, configView } from './listeners/admin-views.ts';
 import { Connections } from './listeners/connections.ts';
+import { forwardedFor } from './listeners/forwarded-for.ts';
 import { GatewayRouter } from './listeners/gateway.ts';
 import { InboundRouter } from './listeners/inbound.ts';
 import { InboundListener } from './listeners/inbound-listener.ts';
@@ -247,7 +247,7 @@ class Sidecar implements RunningSidecar {
       admin,
       {
         ready: () => this.readiness(),
-        config: () => configView(this.services?.all() ?? []),
+        config: () => configView(this.services?.all() ?? [], this.gateway?.resource),
         certs: () => certsView(this.identity),
         metrics: createMetrics(recorder.edges, () => this.gauges()),
         explain: (id) => recorder.explanations.find(id),
@@ -314,15 +314,6 @@ class Sidecar implements RunningSidecar {
     this.services?.close();
     for (const close of this.closers.splice(0)) close();
   }
-}
-
-/** The edge tells services who called, and starts the list of proxies anew only where there is none. */
-function forwardedFor(exchange: Exchange): string {
-  const ip = exchange.peerAddress.replace(/:\d+$/, '');
-  const before = exchange.header('x-forwarded-for');
-  exchange.head.remove('x-forwarded-for');
-  exchange.head.remove('x-forwarded-proto');
-  return `x-forwarded-for: ${before === undefined ? ip : `${before}, ${ip}`}\r\nx-forwarded-proto: http\r\n`;
 }
 
 /** Without a name, the one Gateway there is. */

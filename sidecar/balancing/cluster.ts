@@ -3,7 +3,7 @@ import type { TrafficSettings } from '../../protocol/traffic-policy.ts';
 import type { Limits } from '../http1/limits.ts';
 import type { TimerWheel } from '../http1/timer-wheel.ts';
 import type { Connector } from '../upstream/connector.ts';
-import { Endpoint, type PoolLimits, type PoolUse } from '../upstream/endpoint.ts';
+import { createPoolUse, Endpoint, type PoolLimits, type PoolUse } from '../upstream/endpoint.ts';
 import { type Balancer, createBalancer } from './balancer.ts';
 
 const IDLE_MS = 60_000;
@@ -22,7 +22,9 @@ export interface ClusterParts {
 /** The endpoints of one service with its balancer, and the limits they share. */
 export class Cluster {
   readonly service: string;
-  readonly use: PoolUse = { connections: 0, pending: 0, requests: 0 };
+  readonly use: PoolUse = createPoolUse(() => {
+    this.endpoints.some((endpoint) => endpoint.closeOldestIdle());
+  });
   endpoints: Endpoint[] = [];
   balancer: Balancer;
   limits: PoolLimits;

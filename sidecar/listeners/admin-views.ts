@@ -1,18 +1,35 @@
 import { X509Certificate } from 'node:crypto';
+import type { GatewayResource } from '../../protocol/resources.ts';
+import type { HeaderChanges, Route } from '../../protocol/route.ts';
 import type { IdentitySource } from '../identity/identity.ts';
 import type { RunningService } from '../routing/services.ts';
 
 /** The running tables: what is listed here is shown, nothing else. */
-export function configView(services: Iterable<RunningService>): unknown {
+export function configView(
+  services: Iterable<RunningService>,
+  gateway: GatewayResource | undefined,
+): unknown {
   return {
+    ...(gateway !== undefined && {
+      gateway: {
+        key: gateway.key,
+        version: gateway.version,
+        listeners: gateway.listeners,
+        routes: gateway.routes.map(withoutValues),
+      },
+    }),
     services: [...services].map(({ key, resource, cluster }) => ({
       key,
       version: resource?.version,
       protocol: resource?.service.protocol,
       settings: resource?.settings,
-      routes: resource?.routes,
+      routes: resource?.routes.map(withoutValues),
       accessPolicies: resource?.access.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
-      inUse: cluster?.use,
+      inUse: cluster && {
+        connections: cluster.use.connections,
+        pending: cluster.use.pending,
+        requests: cluster.use.requests,
+      },
       endpoints: cluster?.endpoints.map((endpoint) => ({
         address: endpoint.address,
         weight: endpoint.weight,
@@ -25,6 +42,23 @@ export function configView(services: Iterable<RunningService>): unknown {
       })),
     })),
   };
+}
+
+/** A header that a route sets may be a credential: its name is shown, its value is not. */
+function withoutValues(route: Route): Route {
+  const hidden = (pairs: HeaderChanges['set']) => pairs?.map(([name]) => [name, '***'] as const) ?? [];
+  const shown = (changes: HeaderChanges | undefined): HeaderChanges | undefined =>
+    changes && { ...changes, set: hidden(changes.set), add: hidden(changes.add) };
+  const rules = route.rules.map(({ requestHeaders, responseHeaders, ...rule }) => {
+    const request = shown(requestHeaders);
+    const response = shown(responseHeaders);
+    return {
+      ...rule,
+      ...(request !== undefined && { requestHeaders: request }),
+      ...(response !== undefined && { responseHeaders: response }),
+    };
+  });
+  return { ...route, rules };
 }
 
 /** Own certificate and trusted roots; no key is touched. */

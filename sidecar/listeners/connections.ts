@@ -6,6 +6,8 @@ const LOOK_MS = 20;
 export class Connections {
   private readonly open = new Set<ServerConnection>();
   private readonly tunnels = new Set<{ destroy(): void }>();
+  /** Sockets of which it is not known yet what they speak. */
+  private readonly arriving = new Set<{ destroy(): void }>();
   draining = false;
 
   get count(): number {
@@ -23,6 +25,12 @@ export class Connections {
     tunnel.once('close', () => this.tunnels.delete(tunnel));
   }
 
+  /** Nothing was asked on it yet: a drain need not wait for it. Returns how to say that it has arrived. */
+  addArriving(socket: { destroy(): void }): () => void {
+    this.arriving.add(socket);
+    return () => this.arriving.delete(socket);
+  }
+
   /** Idle connections close, busy ones after their response; resolves when all are gone or `limitMs` is over. */
   async drain(limitMs: number): Promise<void> {
     this.draining = true;
@@ -37,5 +45,6 @@ export class Connections {
   destroy(): void {
     for (const connection of this.open) connection.transport.destroy();
     for (const tunnel of this.tunnels) tunnel.destroy();
+    for (const socket of this.arriving) socket.destroy();
   }
 }

@@ -14,6 +14,7 @@ export class GatewayRouter {
   private readonly services: RunningServices;
   private readonly name: string;
   private readonly firstWord = new FirstWord();
+  resource: GatewayResource | undefined = undefined;
   private table: RouteTable | undefined = undefined;
   /** Rules that hold a plan. */
   private readonly composed: CompiledRule[] = [];
@@ -28,6 +29,7 @@ export class GatewayRouter {
   }
 
   update(resource: GatewayResource): void {
+    this.resource = resource;
     this.table = compileRoutes(resource.routes);
     this.composed.length = 0;
     for (const route of resource.routes) {

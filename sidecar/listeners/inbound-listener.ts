@@ -37,9 +37,13 @@ export class InboundListener {
   }
 
   onSocket(socket: Socket): void {
-    const { limits } = this.parts;
+    const { limits, connections } = this.parts;
     socket.setTimeout(limits.idleMs, () => socket.destroy());
-    socket.on('error', () => socket.destroy());
+    const leave = (): void => void socket.destroy();
+    socket.on('error', leave);
+    socket.on('end', leave);
+    const arrived = connections.addArriving(socket);
+    socket.once('close', arrived);
     let seen: Buffer = Buffer.alloc(0);
     const look = (bytes: Buffer): void => {
       // Once something came, the rest of a hello must not take longer than a head may.
@@ -48,10 +52,13 @@ export class InboundListener {
       const hello = looksLikeTls(seen[0]) ? readClientHello(seen) : undefined;
       if (hello === 'more') return;
       socket.off('data', look);
+      socket.off('end', leave);
       socket.pause();
       socket.setTimeout(0);
-      if (!looksLikeTls(seen[0])) this.servePlain(socket, seen);
-      else if (hello?.alpn.includes(MESH_ALPN)) this.serveMesh(socket, seen);
+      if (!looksLikeTls(seen[0])) {
+        arrived(); // this socket object is given up, and never closes
+        this.servePlain(socket, seen);
+      } else if (hello?.alpn.includes(MESH_ALPN)) this.serveMesh(socket, seen);
       else this.passThrough(socket, seen);
     };
     socket.on('data', look);

@@ -24,11 +24,19 @@ export interface PoolLimits {
   idleMs: number;
 }
 
-/** Counters that all endpoints of one service share. */
+/** What all endpoints of one service share. */
 export interface PoolUse {
   connections: number;
   pending: number;
   requests: number;
+  /** Endpoints whose requests wait for the service's limit of connections. */
+  readonly hungry: Set<Endpoint>;
+  /** Closes an idle connection of any endpoint, if there is one, to make room. */
+  freeIdle(): void;
+}
+
+export function createPoolUse(freeIdle: () => void): PoolUse {
+  return { connections: 0, pending: 0, requests: 0, hungry: new Set(), freeIdle };
 }
 
 /** A server that closes at its own idle limit must not meet a request on the way. */
@@ -116,7 +124,13 @@ export class Endpoint implements ConnectionOwner, Timed {
     this.waiting.push(waiter);
     this.use.pending++;
     if (this.use.connections < this.limits.connections) this.open();
+    else this.starve();
     return undefined;
+  }
+
+  private starve(): void {
+    this.use.hungry.add(this);
+    this.use.freeIdle();
   }
 
   /** The waiter wants no connection any more. */
@@ -125,6 +139,7 @@ export class Endpoint implements ConnectionOwner, Timed {
     if (index < 0) return;
     this.waiting.splice(index, 1);
     this.use.pending--;
+    if (this.waiting.length === 0) this.use.hungry.delete(this);
   }
 
   private open(): void {
@@ -168,6 +183,7 @@ export class Endpoint implements ConnectionOwner, Timed {
   private nextWaiter(): ConnectionWaiter | undefined {
     const waiter = this.waiting.shift();
     if (waiter !== undefined) this.use.pending--;
+    if (this.waiting.length === 0) this.use.hungry.delete(this);
     return waiter;
   }
 
@@ -184,7 +200,8 @@ export class Endpoint implements ConnectionOwner, Timed {
   }
 
   private park(connection: ClientConnection): void {
-    if (this.retired) {
+    // A connection that idles here would keep another endpoint's requests waiting.
+    if (this.retired || this.use.hungry.size > 0) {
       connection.abandon();
       return;
     }
@@ -199,11 +216,20 @@ export class Endpoint implements ConnectionOwner, Timed {
     const index = this.idle.indexOf(connection);
     if (index >= 0) this.idle.splice(index, 1);
     this.openForWaiting();
+    for (const endpoint of this.use.hungry) endpoint.openForWaiting();
+  }
+
+  /** Gives the place of its oldest idle connection away; false if it has none. */
+  closeOldestIdle(): boolean {
+    const oldest = this.idle.shift();
+    oldest?.abandon();
+    return oldest !== undefined;
   }
 
   /** A place in the service's connection limit came free. */
   private openForWaiting(): void {
     if (this.opening < this.waiting.length && this.use.connections < this.limits.connections) this.open();
+    if (this.opening >= this.waiting.length) this.use.hungry.delete(this);
   }
 
   private expiry(connection: ClientConnection): number {
