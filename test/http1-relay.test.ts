@@ -409,6 +409,7 @@ test('a 503 is retried where the policy says so, elsewhere than before, within t
     client.send(GET);
     await client.expect('you asked for /a', from);
   }
+  assert.match(client.text, /\r\ntulle-retried: on 503: retry 1 of 1\r\nx-request-id: \S+\r\n/);
   assert.ok(calls >= 2, `the bad one was asked ${calls} times`);
   assert.equal(bad.connections.length, 1, 'its connection was kept: the 503 was read to its end');
   client.close();

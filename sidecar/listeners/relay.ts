@@ -420,7 +420,18 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
       connection = this.bodyFields(head, request);
     }
     const line = `HTTP/1.1${head.text.slice(8, head.fieldsStart)}`;
-    return `${line}${forwardedFields(head)}${this.exchange.responseFields}${connection}\r\n`;
+    const told = this.exchange.attempts.length > 1 ? this.retriedFields(head) : '';
+    return `${line}${forwardedFields(head)}${this.exchange.responseFields}${told}${connection}\r\n`;
+  }
+
+  /** A response that a retry brought says so, and by what name to ask for more. */
+  private retriedFields(head: Head): string {
+    const { exchange, host } = this;
+    if (!host.tellsAll) return '';
+    const { policies } = exchange;
+    const why = policies.filter(({ policy, decision }) => policy === 'retries' && decision === 'retried').at(-1);
+    const id = head.find('x-request-id', 0) < 0 ? `x-request-id: ${exchange.id}\r\n` : '';
+    return `tulle-retried: ${why?.detail ?? ''}\r\n${id}`;
   }
 
   /** Frames the body for this client, and says whether the connection stays. */
