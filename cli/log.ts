@@ -5,9 +5,13 @@ export type Log = Record<LogLevel, (details: object, message: string) => void>;
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
+/** Bytes of lines that wait for a slow reader; beyond it lines are lost, and requests go on. */
+const MAX_WAITING = 1024 * 1024;
+
 /**
  * A JSON log to standard error: standard output is for what a command answers. pino is loaded with the
- * first line, since a quiet sidecar does without its 6 MB; lines keep their order meanwhile.
+ * first line, since a quiet sidecar does without its 6 MB; lines keep their order meanwhile. A full disk or
+ * a collector that no longer reads stops nothing but the log.
  */
 export function createLog(level: LogLevel): Log {
   const least = LEVELS.indexOf(level);
@@ -24,10 +28,10 @@ export function createLog(level: LogLevel): Log {
     }
     waiting = [line];
     void import('pino').then(({ destination, pino, stdTimeFunctions }) => {
-      logger = pino(
-        { level, base: null, timestamp: stdTimeFunctions.isoTime },
-        destination({ fd: 2, sync: true }),
-      );
+      const output = destination({ fd: 2, sync: false, maxLength: MAX_WAITING });
+      // A line that could not be written is written again with the next one.
+      output.on('error', () => {});
+      logger = pino({ level, base: null, timestamp: stdTimeFunctions.isoTime }, output);
       for (const one of waiting ?? []) one(logger);
       waiting = undefined;
     });
