@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { parseMesh } from '../protocol/mesh-file.ts';
-import { formatProblem, type Problem } from '../protocol/problem.ts';
+import { formatProblem, type Problem, withoutCredentials } from '../protocol/problem.ts';
+
+/** So much of a line is shown, around its problem. */
+const WIDTH = 120;
 
 /** Checks a mesh.yaml: prints every problem with its line, exits 1 on errors. */
 export function checkCommand(file: string, options: { json?: boolean }): void {
@@ -23,12 +26,16 @@ export function checkCommand(file: string, options: { json?: boolean }): void {
   if (errors > 0) process.exitCode = 1;
 }
 
-/** The problem, the line it is in, and a caret below its place. */
+/** The problem, the line it is in, and a caret below its place; no line that has a secret in it. */
 export function showProblem(problem: Problem, lines: readonly string[]): string {
   const told = `${problem.severity} ${formatProblem(problem)}`;
   const line = problem.line === undefined ? undefined : lines[problem.line - 1];
-  if (line === undefined) return told;
-  return `${told}\n    ${line.slice(0, 120)}\n    ${' '.repeat(Math.max(0, (problem.column ?? 1) - 1))}^`;
+  if (line === undefined || problem.value.includes('***') || withoutCredentials(line) !== line) return told;
+  const at = Math.max(0, (problem.column ?? 1) - 1);
+  const from = Math.max(0, at - WIDTH / 2);
+  // A tab or a terminal's command in the file is no more than a place here.
+  const shown = line.slice(from, from + WIDTH).replace(/\p{Cc}/gu, ' ');
+  return `${told}\n    ${shown}\n    ${' '.repeat(at - from)}^`;
 }
 
 function summary(file: string, services: number, routes: number, errors: number, warnings: number): string {

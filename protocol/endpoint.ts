@@ -1,11 +1,13 @@
+import { isIPv6 } from 'node:net';
 import * as z from 'zod';
 import { isWorkload } from './spiffe.ts';
 
 /** `host:port`, IPv6 in brackets. */
 export function isAddress(text: string): boolean {
-  const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text);
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
-  return match !== null && port >= 1 && port <= 65535;
+  if (match === null || (match[1] !== undefined && !isIPv6(match[1]))) return false;
+  return port >= 1 && port <= 65535;
 }
 
 export const ADDRESS_MEANT = 'write HOST:PORT, like 127.0.0.1:9001 or [::1]:9001';

@@ -42,11 +42,28 @@ const headerChanges = z.strictObject({
   remove: z.array(headerName).max(64).default([]),
 });
 
-const valueMatch = z.strictObject({
-  name: z.string().regex(TOKEN, { error: 'is not a name; write letters, digits and -' }),
-  type: z.enum(['Exact', 'RegularExpression']).default('Exact'),
-  value: z.string().max(4096),
-});
+/** One that does not compile would silently match nothing. */
+function compiles({ type, value }: { type: string; value: string }): boolean {
+  if (type !== 'RegularExpression') return true;
+  try {
+    return new RegExp(value) instanceof RegExp;
+  } catch {
+    return false;
+  }
+}
+
+const NO_EXPRESSION = {
+  path: ['value'],
+  error: 'is not a regular expression; write one as in JavaScript, without slashes around it',
+};
+
+const valueMatch = z
+  .strictObject({
+    name: z.string().regex(TOKEN, { error: 'is not a name; write letters, digits and -' }),
+    type: z.enum(['Exact', 'RegularExpression']).default('Exact'),
+    value: z.string().max(4096),
+  })
+  .refine(compiles, NO_EXPRESSION);
 
 const routeMatch = z.strictObject({
   path: z
@@ -54,6 +71,7 @@ const routeMatch = z.strictObject({
       type: z.enum(['Exact', 'PathPrefix', 'RegularExpression']).default('PathPrefix'),
       value: path.default('/'),
     })
+    .refine(compiles, NO_EXPRESSION)
     .optional(),
   headers: z.array(valueMatch).max(16).default([]),
   queryParams: z.array(valueMatch).max(16).default([]),
@@ -95,9 +113,7 @@ const filter = z.discriminatedUnion('type', [
       hostname: hostname.optional(),
       port: portSchema.optional(),
       path: z.strictObject({ type: z.literal('ReplaceFullPath'), replaceFullPath: path }).optional(),
-      statusCode: z
-        .union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)])
-        .optional(),
+      statusCode: z.literal([301, 302, 303, 307, 308]).optional(),
     }),
   }),
   z.strictObject({

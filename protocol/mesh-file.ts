@@ -1,6 +1,6 @@
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import type * as z from 'zod';
-import { accessPolicySchema } from './access-policy.ts';
+import { type AccessPolicy, accessPolicySchema } from './access-policy.ts';
 import { aggregateSchema } from './aggregate.ts';
 import { parseAnnotations, parseFields } from './annotations/parse.ts';
 import { DEFAULT_SETTINGS } from './default-settings.ts';
@@ -28,11 +28,19 @@ export interface ParsedMesh {
  * is an error, but contained: the mesh is returned with the default in its place.
  */
 export function parseMesh(text: string, file: string): ParsedMesh {
-  if (text.length > MAX_BYTES) return { problems: [wholeFile(file, `has more than ${MAX_BYTES} bytes`)] };
+  if (Buffer.byteLength(text) > MAX_BYTES)
+    return { problems: [wholeFile(file, `has more than ${MAX_BYTES} bytes`)] };
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
-  if (document.errors.length > 0) {
-    const problems = document.errors.slice(0, 20).map((error): Problem => {
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    // The parser's own check takes quadratic time.
+    uniqueKeys: false,
+    prettyErrors: false,
+    logLevel: 'error',
+  });
+  const mistakes = document.errors.length > 0 ? document.errors : contradictions(document);
+  if (mistakes.length > 0) {
+    const problems = mistakes.slice(0, 20).map((error): Problem => {
       const { line, col } = lines.linePos(error.pos[0]);
       return {
         severity: 'error',
@@ -49,7 +57,7 @@ export function parseMesh(text: string, file: string): ParsedMesh {
   }
   let value: unknown;
   try {
-    value = document.toJS({ maxAliasCount: MAX_ALIASES }) ?? {};
+    value = document.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (error) {
     return {
       problems: [
@@ -57,7 +65,44 @@ export function parseMesh(text: string, file: string): ParsedMesh {
       ],
     };
   }
+  // A file that is being written is empty for a moment: that must not take all services away.
+  if (value === null)
+    return { problems: [{ ...wholeFile(file, 'is empty'), meant: 'write at least "services: []"' }] };
   return new MeshReader(file, locator(document, lines)).read(value);
+}
+
+interface Mistake {
+  readonly pos: readonly [number, number];
+  readonly message: string;
+}
+
+/** Keys that stand twice in a mapping, and aliases without an anchor before them. */
+function contradictions(document: Document): Mistake[] {
+  const mistakes: Mistake[] = [];
+  const anchors = new Set<string>();
+  visit(document, {
+    Node(_key, node) {
+      if ('anchor' in node && node.anchor !== undefined) anchors.add(node.anchor);
+    },
+    Alias(_key, alias) {
+      if (!anchors.has(alias.source))
+        mistakes.push({ pos: start(alias.range), message: `*${alias.source} has no anchor before it` });
+    },
+    Map(_key, map) {
+      if (map.anchor !== undefined) anchors.add(map.anchor);
+      const keys = new Set<unknown>();
+      for (const { key } of map.items) {
+        if (!isScalar(key)) continue;
+        if (keys.has(key.value)) mistakes.push({ pos: start(key.range), message: 'Map keys must be unique' });
+        keys.add(key.value);
+      }
+    },
+  });
+  return mistakes;
+}
+
+function start(range: readonly number[] | null | undefined): [number, number] {
+  return [range?.[0] ?? 0, range?.[1] ?? 0];
 }
 
 function wholeFile(file: string, message: string): Problem {
@@ -84,13 +129,13 @@ function locator(document: Document, lines: LineCounter): Locate {
   };
 }
 
-type Entry = { readonly kind: string } & Record<string, unknown>;
-
 /** One reading of one file: what it collects belongs together. */
 class MeshReader {
   private readonly file: string;
   private readonly locate: Locate;
   private readonly problems: Problem[] = [];
+  /** Where documents stand: two may have the same name. */
+  private readonly places = new Map<Route | TrafficPolicy | AccessPolicy, readonly PropertyKey[]>();
   /** Errors that leave nothing to run on. */
   private fatal = false;
 
@@ -126,8 +171,8 @@ class MeshReader {
       quotas,
     };
     this.checkNames(mesh);
-    this.checkRoutes(mesh, outer.data.routes as Entry[]);
-    this.checkTargets(mesh, policies, outer.data.policies as Entry[]);
+    this.checkRoutes(mesh);
+    this.checkTargets(mesh, policies);
     return this.fatal ? { problems: this.problems } : { mesh, problems: this.problems };
   }
 
@@ -170,7 +215,7 @@ class MeshReader {
       const path = ['routes', index];
       if (entry.kind === 'HTTPRoute') {
         const read = this.document(httpRouteSchema, entry, path);
-        return read === undefined ? [] : [normalRoute(read)];
+        return read === undefined ? [] : [this.placed(normalRoute(read), path)];
       }
       if (entry.kind === 'GRPCRoute') {
         const read = this.document(grpcRouteSchema, entry, path);
@@ -184,10 +229,15 @@ class MeshReader {
           },
           path,
         );
-        return [normalRoute(read)];
+        return [this.placed(normalRoute(read), path)];
       }
       return this.unknownKind(entry.kind, ['HTTPRoute', 'GRPCRoute'], path) ?? [];
     });
+  }
+
+  private placed<T extends Route | TrafficPolicy | AccessPolicy>(one: T, path: readonly PropertyKey[]): T {
+    this.places.set(one, path);
+    return one;
   }
 
   private policies(entries: readonly { kind: string }[]): Policies {
@@ -196,11 +246,11 @@ class MeshReader {
       const path = ['policies', index];
       if (entry.kind === 'TrafficPolicy') {
         const read = this.document(trafficPolicySchema, entry, path);
-        if (read !== undefined) policies.traffic.push({ policy: read, path });
+        if (read !== undefined) policies.traffic.push(this.placed(read, path));
       } else if (entry.kind === 'AccessPolicy') {
         const read = this.document(accessPolicySchema, entry, path);
         if (read === undefined) continue;
-        policies.access.push(read);
+        policies.access.push(this.placed(read, path));
         const message =
           'AccessPolicy is not enforced by this version: requests that it would judge are refused';
         this.add(
@@ -231,17 +281,19 @@ class MeshReader {
   private service(
     service: Service,
     index: number,
-    traffic: readonly TrafficPolicyAt[],
+    traffic: readonly TrafficPolicy[],
   ): Mesh['services'][number] {
     const key = serviceKey(service);
     const path = ['services', index];
     let settings: TrafficSettings = DEFAULT_SETTINGS;
-    for (const { policy, path: at } of traffic) {
+    for (const policy of traffic) {
       if (targetOf(policy) !== `Service ${key}`) continue;
       const { targetRef: _target, ...fields } = policy.spec;
       const read = parseFields(fields, settings, (field) => field);
       settings = read.settings;
-      for (const problem of read.problems) this.add(problem, [...at, 'spec', problem.field]);
+      for (const problem of read.problems) {
+        this.add(problem, [...(this.places.get(policy) ?? []), 'spec', problem.field]);
+      }
     }
     const read = parseAnnotations(service.annotations, settings);
     for (const problem of read.problems) {
@@ -273,12 +325,11 @@ class MeshReader {
     }
   }
 
-  private checkRoutes(mesh: Mesh, entries: readonly Entry[]): void {
+  private checkRoutes(mesh: Mesh): void {
     const services = new Set(mesh.services.map(({ service }) => serviceKey(service)));
     const gateways = new Set(mesh.gateways.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`));
     for (const route of mesh.routes) {
-      const index = entries.findIndex((entry) => routeName(entry) === route.name);
-      const path = ['routes', index, 'spec'];
+      const path = [...(this.places.get(route) ?? []), 'spec'];
       for (const [at, parent] of route.parents.entries()) {
         const known = parent.kind === 'Service' ? services : gateways;
         if (!known.has(parent.key))
@@ -330,20 +381,15 @@ class MeshReader {
     );
   }
 
-  private checkTargets(mesh: Mesh, policies: Policies, entries: readonly Entry[]): void {
+  private checkTargets(mesh: Mesh, policies: Policies): void {
     const known = [
       ...mesh.services.map(({ service }) => `Service ${serviceKey(service)}`),
       ...mesh.gateways.map(({ metadata }) => `Gateway ${metadata.namespace}/${metadata.name}`),
       ...mesh.routes.map((route) => `${route.kind} ${route.name}`),
     ];
-    for (const policy of [...policies.traffic.map((at) => at.policy), ...policies.access]) {
+    for (const policy of [...policies.traffic, ...policies.access]) {
       const target = targetOf(policy);
-      const index = entries.findIndex(
-        (entry) =>
-          entry.kind === policy.kind &&
-          routeName(entry) === `${policy.metadata.namespace}/${policy.metadata.name}`,
-      );
-      const path = ['policies', index, 'spec', 'targetRef', 'name'];
+      const path = [...(this.places.get(policy) ?? []), 'spec', 'targetRef', 'name'];
       if (!known.includes(target)) this.unknownName(target, target, known, path);
       else if (!target.startsWith('Service ')) {
         this.add(
@@ -361,11 +407,9 @@ class MeshReader {
   }
 }
 
-type TrafficPolicyAt = { policy: TrafficPolicy; path: readonly PropertyKey[] };
-
 interface Policies {
-  readonly traffic: TrafficPolicyAt[];
-  readonly access: z.infer<typeof accessPolicySchema>[];
+  readonly traffic: TrafficPolicy[];
+  readonly access: AccessPolicy[];
   readonly aggregates: z.infer<typeof aggregateSchema>[];
 }
 
@@ -375,11 +419,6 @@ function targetOf(policy: {
 }): string {
   const { targetRef } = policy.spec;
   return `${targetRef.kind} ${targetRef.namespace ?? policy.metadata.namespace}/${targetRef.name}`;
-}
-
-function routeName(entry: Entry): string {
-  const metadata = entry.metadata as { name?: string; namespace?: string } | undefined;
-  return `${metadata?.namespace ?? 'default'}/${metadata?.name}`;
 }
 
 /** Endpoints of a service with a service account, or with strict mTLS, prove the service's identity. */

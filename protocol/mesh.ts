@@ -19,13 +19,13 @@ export interface Mesh {
 }
 
 const document = z.looseObject({
-  kind: z.string({ error: 'is missing; write the kind of the document, like HTTPRoute' }),
+  kind: z.string({ error: 'is not a kind; write the kind of the document, like HTTPRoute' }),
 });
 
 /** The outer shape of mesh.yaml (DESIGN section 7); documents are read by their own schemas. */
 export const meshFileSchema = z.strictObject({
   trustDomain: z
-    .string({ error: "is missing; write the mesh's name in certificates, like example.test" })
+    .string({ error: "is not a trust domain; write the mesh's name in certificates, like example.test" })
     .regex(/^[a-z0-9]([a-z0-9._-]{0,253}[a-z0-9])?$/, {
       error: 'is not a trust domain; write a name like example.test',
     })

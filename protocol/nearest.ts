@@ -15,11 +15,12 @@ function distance(a: string, b: string, limit: number): number {
 
 /** The known name that was probably meant by `word`, or undefined when none is near. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
-  const limit = Math.max(1, Math.floor(word.length / 3));
+  const start = word.slice(0, 100).toLowerCase();
+  const limit = Math.max(1, Math.floor(start.length / 3));
   let best: string | undefined;
   let bestDistance = limit + 1;
   for (const name of known) {
-    const away = distance(word.slice(0, 100).toLowerCase(), name.toLowerCase(), limit);
+    const away = distance(start, name.toLowerCase(), limit);
     if (away < bestDistance) [best, bestDistance] = [name, away];
   }
   return best;

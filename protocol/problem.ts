@@ -19,7 +19,10 @@ export interface Problem {
 
 const MAX_VALUE = 60;
 const SECRET_FIELD = /token|secret|password|key$|store$/i;
-const URL_WITH_CREDENTIALS = /^([a-z][a-z0-9+.-]*:\/\/)[^@/\s]*@/i;
+/** To the last @: a password may have an @, a / or a space in it. */
+const CREDENTIALS = /:\/\/.*@/s;
+/** What could end the line, or make a terminal do something. */
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** One line: `mesh.yaml:12:7 services[0].port: "http" is not a port number; write a whole number from 1 to 65535, like 8080`. */
 export function formatProblem(problem: Problem): string {
@@ -27,21 +30,24 @@ export function formatProblem(problem: Problem): string {
   const place = [file, line, column].filter((part) => part !== undefined).join(':');
   const where = [place, field].filter((part) => part !== '').join(' ');
   const what = value === '' ? message : `${value} ${message}`;
-  return `${where}: ${what}${meant === '' ? '' : `; ${meant}`}`;
+  return `${where}: ${what}${meant === '' ? '' : `; ${meant}`}`.replace(
+    INVISIBLE,
+    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** Shows a value for a message: JSON, shortened, credentials blotted out. */
 export function showValue(value: unknown, field = ''): string {
   if (value === undefined) return '';
-  if (typeof value === 'string' && SECRET_FIELD.test(field))
-    return quote(value.replace(URL_WITH_CREDENTIALS, '$1***@'), !value.includes('://'));
-  if (typeof value === 'string') return quote(value.replace(URL_WITH_CREDENTIALS, '$1***@'), false);
   if (value !== null && typeof value === 'object') return Array.isArray(value) ? 'a list' : 'a mapping';
-  return shorten(String(value));
+  const text = String(value);
+  if (SECRET_FIELD.test(field) && !text.includes('://')) return '"***"';
+  return shorten(typeof value === 'string' ? JSON.stringify(withoutCredentials(text)) : text);
 }
 
-function quote(text: string, hide: boolean): string {
-  return hide ? '"***"' : shorten(JSON.stringify(text));
+/** A text in which the credentials of a URL are blotted out. */
+export function withoutCredentials(text: string): string {
+  return text.replace(CREDENTIALS, '://***@');
 }
 
 function shorten(text: string): string {

@@ -21,7 +21,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
 /** Dotted path of a field: `services[0].port`. Keys with dots or slashes stay as they are. */
 export function fieldPath(path: Path): string {
   return path
-    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part).slice(0, 100)}`))
     .join('')
     .replace(/^\./, '');
 }
@@ -66,7 +66,7 @@ function issueProblems(schema: Schema, issue: Issue, root: unknown, prefix: Path
   if (issue.code === 'invalid_union') return unionProblems(schema, issue, root, prefix, inside);
   const value = showValue(valueAt(root, issue.path), String(path.at(-1)));
   const [message = '', meant = ''] = wording(issue, value).split('; ', 2);
-  return [{ path, value, message, meant }];
+  return [{ path, value, message: value === '' ? 'is missing' : message, meant }];
 }
 
 /** The branch of a union that fits best is the one that was meant: the one with the fewest complaints, or of the value's type. */
@@ -90,7 +90,7 @@ function unionProblems(
       {
         path,
         value: showValue(value),
-        message: 'is none of what can stand here',
+        message: value === undefined ? 'is missing' : 'is none of what can stand here',
         meant: known === '' ? '' : `write ${known}`,
       },
     ];

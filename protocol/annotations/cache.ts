@@ -4,7 +4,7 @@ import type { Parsed } from './parsed.ts';
 /** `respect`, `60s`, `60s stale 300s`, `off`. */
 export function parseCache(text: string): Parsed {
   const value = text.trim();
-  if (value === 'off') return {};
+  if (value === 'off') return { unset: 'cache' };
   if (value === 'respect') return { cache: { mode: 'respect' } };
   const [, ttl = '', stale] = /^(\S+)(?:\s+stale\s+(\S+))?$/.exec(value) ?? [];
   const ttlMs = parseDuration(ttl);

@@ -1,4 +1,5 @@
 import { parseDuration } from '../duration.ts';
+import { showValue } from '../problem.ts';
 import type { Parsed } from './parsed.ts';
 
 const MEANT =
@@ -12,7 +13,7 @@ export function parseCircuitBreaker(
   const breaker = { ...base };
   for (const part of text.split(',')) {
     if (!readPart(part.trim(), breaker))
-      return { wrong: `has "${part.trim()}", which is no part of a circuit breaker`, meant: MEANT };
+      return { wrong: `has ${showValue(part.trim())}, which is no part of a circuit breaker`, meant: MEANT };
   }
   if (breaker.ejectMinMs > breaker.ejectMaxMs)
     return { wrong: 'ejects for a shortest time that is above the longest', meant: MEANT };

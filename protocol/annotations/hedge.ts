@@ -2,7 +2,7 @@ import type { Parsed } from './parsed.ts';
 
 /** `after p95`, or `off`. */
 export function parseHedge(text: string): Parsed {
-  if (text.trim() === 'off') return {};
+  if (text.trim() === 'off') return { unset: 'hedge' };
   const quantile = Number(/^\s*after\s+p(\d{2}(?:\.\d+)?)\s*$/.exec(text)?.[1]);
   if (!(quantile >= 50 && quantile < 100))
     return {

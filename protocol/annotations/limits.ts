@@ -1,3 +1,4 @@
+import { showValue } from '../problem.ts';
 import type { Parsed } from './parsed.ts';
 
 const MEANT =
@@ -13,7 +14,7 @@ export function parseLimits(
     const match = /^\s*(connections|pending|requests)\s+(\d{1,7})\s*$/.exec(part);
     const count = Number(match?.[2]);
     if (match === null || count === 0)
-      return { wrong: `has "${part.trim()}", which is no limit`, meant: MEANT };
+      return { wrong: `has ${showValue(part.trim())}, which is no limit`, meant: MEANT };
     limits[match[1] as keyof typeof limits] = count; // the expression knows just these names
   }
   return { limits };

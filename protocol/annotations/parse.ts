@@ -6,7 +6,7 @@ import { parseCache } from './cache.ts';
 import { parseCircuitBreaker } from './circuit-breaker.ts';
 import { parseHedge } from './hedge.ts';
 import { parseLimits } from './limits.ts';
-import { isWrong, type Parsed } from './parsed.ts';
+import { isWrong, type Parsed, settled } from './parsed.ts';
 import { parseRateLimit } from './rate-limit.ts';
 import { parseRetries } from './retries.ts';
 import { parseRetryBudget } from './retry-budget.ts';
@@ -14,6 +14,8 @@ import { parseAllow, parseCoalesce, parseCompress, parseMtls, parseOpaquePorts }
 import { parseTimeout } from './timeout.ts';
 
 const PREFIX = 'tulle.dev/';
+/** As for a TrafficPolicy's fields. */
+const MAX_TEXT = 4096;
 
 /** The pod's own annotations (DESIGN section 7): known, but not about traffic. */
 const POD_ANNOTATIONS = [
@@ -87,6 +89,11 @@ export function parseAnnotations(
   return { settings: parsed.settings, problems: [...problems, ...parsed.problems] };
 }
 
+const TOO_LONG: Parsed = {
+  wrong: `has more than ${MAX_TEXT} characters`,
+  meant: 'write a TrafficPolicy or less',
+};
+
 /** The same for fields without prefix: a TrafficPolicy's spec. */
 export function parseFields(
   fields: Readonly<Record<string, string | undefined>>,
@@ -98,14 +105,14 @@ export function parseFields(
   for (const field of TRAFFIC_FIELDS) {
     const text = fields[field];
     if (text === undefined) continue;
-    const parsed = PARSERS[field](text, settings);
+    const parsed: Parsed = text.length > MAX_TEXT ? TOO_LONG : PARSERS[field](text, settings);
     const at = { field: path(field), value: showValue(text) };
     if (isWrong(parsed))
       problems.push({ severity: 'error', ...at, message: parsed.wrong, meant: parsed.meant });
-    else settings = { ...settings, ...parsed };
+    else settings = settled(settings, parsed);
     if (
       !isWrong(parsed) &&
-      (NOT_ENFORCED.includes(field) || text.startsWith('ring-hash') || text.startsWith('maglev'))
+      (NOT_ENFORCED.includes(field) || ('balance' in parsed && parsed.balance.hashOn !== undefined))
     ) {
       problems.push({
         severity: 'warning',
@@ -127,8 +134,9 @@ function unknownAnnotation(name: string, field: string, value: string): Problem 
   return {
     severity: 'error',
     field: `annotations.${name}`,
-    value: showValue(value),
-    message: `stands at an annotation that does not exist: ${name}`,
-    meant: guess === undefined ? 'docs/reference.md lists them' : `perhaps ${PREFIX}${guess} was meant`,
+    value: showValue(value, field),
+    message: `stands at an annotation that does not exist: ${name.slice(0, 100)}`,
+    meant:
+      guess === undefined ? `known are ${TRAFFIC_FIELDS.join(', ')}` : `perhaps ${PREFIX}${guess} was meant`,
   };
 }

@@ -1,3 +1,4 @@
+import { showValue } from '../problem.ts';
 import type { RateLimit } from '../traffic-policy.ts';
 import type { Parsed } from './parsed.ts';
 
@@ -11,16 +12,18 @@ export function parseRateLimit(text: string): Parsed {
   const rateLimits: RateLimit[] = [];
   for (const part of text.split(';')) {
     const limit = parseOne(part.trim());
-    if (limit === undefined) return { wrong: `has "${part.trim()}", which is no rate limit`, meant: MEANT };
+    if (limit === undefined)
+      return { wrong: `has ${showValue(part.trim())}, which is no rate limit`, meant: MEANT };
     rateLimits.push(limit);
   }
   return { rateLimits };
 }
 
 function parseOne(part: string): RateLimit | undefined {
-  const match = /^(\d{1,9})\s*\/\s*([smhd])(?:\s+burst\s+(\d{1,9}))?(?:\s+by\s+(\S+(?:\s*,\s*\S+)*))?$/.exec(
-    part,
-  );
+  const match =
+    /^(\d{1,9})\s*\/\s*([smhd])(?:\s+burst\s+(\d{1,9}))?(?:\s+by\s+([^\s,]+(?:\s*,\s*[^\s,]+)*))?$/.exec(
+      part,
+    );
   if (match === null) return undefined;
   const tokens = Number(match[1]);
   const burst = match[3] === undefined ? tokens : Number(match[3]);

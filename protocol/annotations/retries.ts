@@ -1,3 +1,4 @@
+import { showValue } from '../problem.ts';
 import type { RetryCondition } from '../traffic-policy.ts';
 import type { Parsed } from './parsed.ts';
 
@@ -17,7 +18,7 @@ export function parseRetries(text: string): Parsed {
   for (const word of (match[2] ?? '').split(',')) {
     const condition = parseCondition(word.trim());
     if (condition === undefined)
-      return { wrong: `has "${word.trim()}", which is nothing to retry on`, meant: MEANT };
+      return { wrong: `has ${showValue(word.trim())}, which is nothing to retry on`, meant: MEANT };
     on.push(condition);
   }
   return { retries: { attempts, on } };

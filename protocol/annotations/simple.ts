@@ -1,3 +1,4 @@
+import { showValue } from '../problem.ts';
 import { matchesPattern } from './client-pattern.ts';
 import type { Parsed } from './parsed.ts';
 
@@ -18,7 +19,7 @@ export function parseCompress(text: string): Parsed {
   const odd = compress.find((part) => !ENCODINGS.includes(part));
   if (odd !== undefined)
     return {
-      wrong: `has "${odd}", which is no content coding here`,
+      wrong: `has ${showValue(odd)}, which is no content coding here`,
       meant: `write some of ${ENCODINGS.join(',')}, or off`,
     };
   return { compress };
@@ -38,7 +39,7 @@ export function parseAllow(text: string): Parsed {
   const odd = allow.find((part) => !matchesPattern(part));
   if (odd !== undefined) {
     return {
-      wrong: `has "${odd}", which names no caller`,
+      wrong: `has ${showValue(odd)}, which names no caller`,
       meant: 'write service accounts, like "web, payments/checkout" or "payments/*"',
     };
   }
@@ -47,8 +48,8 @@ export function parseAllow(text: string): Parsed {
 
 /** `3306,6379`. */
 export function parseOpaquePorts(text: string): Parsed {
-  const opaquePorts = text.split(',').map((part) => Number(part.trim() === '' ? Number.NaN : part));
-  if (!opaquePorts.every((port) => Number.isInteger(port) && port >= 1 && port <= 65535)) {
+  const opaquePorts = text.split(',').map((part) => Number(/^\s*(\d{1,5})\s*$/.exec(part)?.[1]));
+  if (!opaquePorts.every((port) => port >= 1 && port <= 65535)) {
     return { wrong: 'is not a list of ports', meant: 'write port numbers from 1 to 65535, like "3306,6379"' };
   }
   return { opaquePorts };

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { sidecarOptions } from './sidecar.ts';
+import { parseSidecarFlags } from './sidecar-flags.ts';
+
+const BASE = ['--standalone', 'mesh.yaml', '--outbound', '127.0.0.1:0'];
+const options = (...args: string[]) => sidecarOptions(parseSidecarFlags(args));
+const refused = (args: string[], message: string) =>
+  assert.throws(() => options(...args), { name: 'Error', message });
+
+test('the least that a sidecar is started with: its defaults are those of the help', () => {
+  assert.deepEqual(options(...BASE), {
+    standalone: 'mesh.yaml',
+    outbound: '127.0.0.1:0',
+    drainMs: 10_000,
+    connectMs: 2000,
+    limits: { headBytes: 65_536, headers: 100, headMs: 10_000, idleMs: 600_000 },
+    accessLog: false,
+  });
+});
+
+test('every flag becomes its option', () => {
+  const flags: [flag: string, value: string][] = [
+    ['--control-plane', 'a:1'],
+    ['--control-plane', '[::1]:2'],
+    ['--bundle', 'bundle.pem'],
+    ['--token-file', 'token'],
+    ['--identity', 'cert.pem,key.pem,roots.pem'],
+    ['--workload', 'shop/orders=127.0.0.1:9001'],
+    ['--service-account', 'runner'],
+    ['--inbound', '127.0.0.1:4143'],
+    ['--outbound', '127.0.0.1:4140'],
+    ['--gateway', '0.0.0.0:80'],
+    ['--gateway-name', 'shop/edge'],
+    ['--admin', '127.0.0.1:9901'],
+    ['--namespace', 'shop'],
+    ['--drain', '3s'],
+    ['--connect-timeout', '500ms'],
+    ['--max-head-bytes', '1024'],
+    ['--max-headers', '7'],
+    ['--head-timeout', '1s'],
+    ['--idle-timeout', '1m'],
+  ];
+  assert.deepEqual(options(...flags.flat(), '--access-log'), {
+    controlPlane: ['a:1', '[::1]:2'],
+    bundleFile: 'bundle.pem',
+    tokenFile: 'token',
+    identity: { cert: 'cert.pem', key: 'key.pem', bundle: 'roots.pem' },
+    workload: { service: 'shop/orders', address: '127.0.0.1:9001', serviceAccount: 'runner' },
+    inbound: '127.0.0.1:4143',
+    outbound: '127.0.0.1:4140',
+    gateway: '0.0.0.0:80',
+    gatewayName: 'shop/edge',
+    admin: '127.0.0.1:9901',
+    namespace: 'shop',
+    drainMs: 3000,
+    connectMs: 500,
+    limits: { headBytes: 1024, headers: 7, headMs: 1000, idleMs: 60_000 },
+    accessLog: true,
+  });
+});
+
+test('a sidecar has one source of configuration, and something to listen on', () => {
+  const source = 'give either --standalone MESH.YAML or --control-plane HOST:PORT';
+  refused(['--outbound', 'a:1'], source);
+  refused([...BASE, '--control-plane', 'a:1'], source);
+  refused(
+    ['--standalone', 'mesh.yaml', '--admin', 'a:1'],
+    'nothing to listen on: give --inbound, --outbound or --gateway with HOST:PORT',
+  );
+});
+
+test('each wrong address names its flag', () => {
+  for (const flag of ['--inbound', '--outbound', '--gateway', '--admin']) {
+    refused(
+      ['--standalone', 'm', '--inbound', 'a:1', flag, '4140'],
+      `${flag} "4140" is not an address; write HOST:PORT, like 127.0.0.1:4140 (port 0: the kernel chooses)`,
+    );
+  }
+  assert.throws(() => options('--outbound', 'a:1', '--control-plane', 'a:1', '--control-plane', 'b'), {
+    message: /^--control-plane "b" is not an address;/,
+  });
+});
+
+test('a workload that is none, or two, or without an address, is told', () => {
+  for (const text of [
+    'orders=a:1',
+    'shop/orders',
+    'shop/orders=a:1=b:2',
+    'Shop/orders=a:1',
+    '../orders=a:1',
+    '=a:1',
+  ]) {
+    const meant = 'write NAMESPACE/NAME=HOST:PORT, like shop/orders=127.0.0.1:9001';
+    if (text === 'shop/orders')
+      assert.throws(() => options(...BASE, '--workload', text), /--workload "" is not an address/);
+    else refused([...BASE, '--workload', text], `--workload "${text}" is not a workload; ${meant}`);
+  }
+});
+
+test('an identity is three files', () => {
+  for (const text of ['', 'cert', 'cert,key', 'cert,key,', 'cert,,bundle', 'a,b,c,d']) {
+    refused([...BASE, '--identity', text], `--identity "${text}" is not three files; write CERT,KEY,BUNDLE`);
+  }
+});
+
+test('limits that would let no request in, or any, are refused', () => {
+  refused(
+    [...BASE, '--max-head-bytes', '255'],
+    '--max-head-bytes "255" is not a count; write a whole number from 256 to 1048576',
+  );
+  assert.throws(() => options(...BASE, '--max-head-bytes', '1048577'), /--max-head-bytes "1048577"/);
+  assert.throws(() => options(...BASE, '--max-headers', '0'), /--max-headers "0" is not a count/);
+  assert.throws(() => options(...BASE, '--max-headers', '10001'), /--max-headers "10001" is not a count/);
+});
+
+test('a time that is none names its flag', () => {
+  for (const flag of ['--drain', '--connect-timeout', '--head-timeout', '--idle-timeout']) {
+    assert.throws(() => options(...BASE, flag, '0s'), {
+      message: new RegExp(`^${flag} "0s" is not a duration; `),
+    });
+  }
+});

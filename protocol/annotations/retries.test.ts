@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseRetries } from './retries.ts';
+
+const MEANT =
+  'write COUNT on CONDITION,..., like "2 on connect,reset,503", with 0 to 10 retries on connect, reset, refused-stream, 5xx or statuses';
+
+test('a count and conditions', () => {
+  assert.deepEqual(parseRetries('2 on connect,reset,503'), {
+    retries: { attempts: 2, on: ['connect', 'reset', 503] },
+  });
+  assert.deepEqual(parseRetries('  10 on refused-stream , 5xx , 429 '), {
+    retries: { attempts: 10, on: ['refused-stream', '5xx', 429] },
+  });
+});
+
+test('0, off and none are no retries', () => {
+  for (const text of ['0', ' off ', 'none']) {
+    assert.deepEqual(parseRetries(text), { retries: { attempts: 0, on: [] } });
+  }
+});
+
+test('what is no policy is told with what was meant', () => {
+  for (const text of [
+    '',
+    '2',
+    'on 503',
+    '-1 on 503',
+    '2.5 on 503',
+    'many on 503',
+    '2 on',
+    '2 503',
+    '1 ON 503',
+  ]) {
+    assert.deepEqual(parseRetries(text), { wrong: 'is not a retry policy', meant: MEANT }, text);
+  }
+});
+
+test('statuses of success and made-up conditions are nothing to retry on', () => {
+  const odd: [text: string, told: string][] = [
+    ['2 on 200', '"200"'],
+    ['2 on connect,600', '"600"'],
+    ['2 on conect', '"conect"'],
+    ['2 on connect,', '""'],
+    ['2 on 5030', '"5030"'],
+    ['2 on CONNECT', '"CONNECT"'],
+    ['2 on constructor', '"constructor"'],
+  ];
+  for (const [text, told] of odd) {
+    assert.deepEqual(parseRetries(text), {
+      wrong: `has ${told}, which is nothing to retry on`,
+      meant: MEANT,
+    });
+  }
+});
+
+test('a storm of retries is refused', () => {
+  assert.deepEqual(parseRetries('11 on connect'), {
+    wrong: 'asks for 11 retries, more than 10',
+    meant: MEANT,
+  });
+  assert.deepEqual(parseRetries('999 on connect'), {
+    wrong: 'asks for 999 retries, more than 10',
+    meant: MEANT,
+  });
+});
