@@ -68,6 +68,8 @@ export class Exchange {
     this.path = mark < 0 ? head.target : head.target.slice(0, mark);
     this.query = mark < 0 ? '' : head.target.slice(mark + 1);
     this.host = head.hostIndex < 0 ? '' : hostName(head.value(head.hostIndex));
+    // Inbound, it is the connection's; on the way out it is the attempt's.
+    if (this.listener !== 'inbound') this.mtls = false;
     this.id = '';
     this.route = '';
     this.routeWhy = '';

@@ -279,6 +279,9 @@ class Sidecar implements RunningSidecar {
       );
     else if (state?.lastError !== undefined)
       degraded.push(`the last edit is not in force: ${state.lastError}`);
+    const notAfter = identity?.current()?.notAfter;
+    if (notAfter !== undefined && notAfter < Date.now())
+      degraded.push(`its certificate ended at ${new Date(notAfter).toISOString()}: mesh calls fail`);
     if (identity?.lastError() !== undefined && identity.current() !== undefined)
       degraded.push(`certificate renewal: ${identity.lastError()}`);
     return { ready: reasons.length === 0, reasons, degraded };

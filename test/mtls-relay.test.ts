@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -7,6 +8,7 @@ import { issueFiles } from '../control-plane/authority/issue-files.ts';
 import { answering, type Backend, rawBackend } from './fixture/backend.ts';
 import { rawClient } from './fixture/client.ts';
 import { relay, temporaryDir } from './fixture/relay.ts';
+import { until } from './fixture/wait.ts';
 
 interface Pair {
   readonly backend: Backend;
@@ -205,4 +207,34 @@ test('strangers at the edge are told the code only; they cannot choose the reque
   assert.match(client.text.slice(from), /^HTTP\/1\.1 404 .*tulle-reason: no-route/s);
   assert.ok(!client.text.slice(from).includes('detail'));
   client.close();
+});
+
+test('a certificate that has ended is believed by nobody: the caller is told so in words, the application sees nothing', async (context) => {
+  const backend = await answering();
+  context.after(() => backend.close());
+  const dir = join(temporaryDir(context), 'ca');
+  const service = (endpoints: object[]) => ({
+    services: [
+      { name: 'app', namespace: 't', port: 80, endpoints, annotations: { 'tulle.dev/retries': '0' } },
+    ],
+  });
+  const ended = await issueFiles(dir, 'mesh.local', 't/app', 1_000);
+  const inbound = await relay(context, service([]), {
+    inbound: '127.0.0.1:0',
+    workload: { service: 't/app', address: backend.address },
+    identity: ended,
+  });
+  const web = await relay(context, service([{ address: inbound.address, identity: 't/app' }]), {
+    outbound: '127.0.0.1:0',
+    workload: { service: 't/web', address: '127.0.0.1:1' },
+    identity: await issueFiles(dir, 'mesh.local', 't/web'),
+  });
+  const { validToDate } = new X509Certificate(readFileSync(ended.cert));
+  await until('the end of the certificate', () => Date.now() > validToDate.getTime());
+  assert.match(
+    await call(web.address),
+    /^HTTP\/1\.1 503 .*tulle-reason: upstream-tls.*certificate has expired/s,
+  );
+  assert.equal(backend.received, '');
+  assert.match(await (await fetch(`http://${inbound.admin}/readyz`)).text(), /its certificate ended at/);
 });
