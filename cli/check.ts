@@ -13,7 +13,8 @@ export function checkCommand(file: string, options: { json?: boolean }): void {
   } catch (error) {
     throw new Error(`${file} cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
   }
-  const { mesh, problems } = parseMesh(text, file);
+  const { mesh, problems: found } = parseMesh(text, file);
+  const problems = [...found].sort(byPlace);
   const errors = problems.filter(({ severity }) => severity === 'error').length;
   if (options.json) console.log(JSON.stringify({ ok: errors === 0, problems }, null, 2));
   else {
@@ -24,6 +25,10 @@ export function checkCommand(file: string, options: { json?: boolean }): void {
     );
   }
   if (errors > 0) process.exitCode = 1;
+}
+
+function byPlace(a: Problem, b: Problem): number {
+  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
 }
 
 /** The problem, the line it is in, and a caret below its place; no line that has a secret in it. */

@@ -365,6 +365,7 @@ test('aliases work, and a problem within one is told where it is used', () => {
   assert.deepEqual(
     refused('services:\n  - &s { name: a, port: x }\n  - *s').map((line) => line.split(': ', 1)[0]),
     ['m.yaml:2:25 services[0].port', 'm.yaml:3:5 services[1].port'],
+    'm.yaml:3:5 services[1].name',
   );
 });
 

@@ -10,6 +10,7 @@ import { type Mesh, meshFileSchema } from './mesh.ts';
 import { nearest } from './nearest.ts';
 import { type Problem, showValue } from './problem.ts';
 import type { Route } from './route.ts';
+import { type Salvaged, salvage } from './salvage.ts';
 import { fieldPath, type Locate, schemaProblems } from './schema-problems.ts';
 import { type Service, serviceKey } from './service.ts';
 import { type TrafficPolicy, type TrafficSettings, trafficPolicySchema } from './traffic-policy.ts';
@@ -147,19 +148,19 @@ class MeshReader {
   read(value: unknown): ParsedMesh {
     const outer = meshFileSchema.safeParse(value);
     if (!outer.success) {
-      this.problems.push(
-        ...schemaProblems(meshFileSchema, outer.error, value, [], { file: this.file, locate: this.locate }),
-      );
-      return { problems: this.problems };
+      this.fatal = true;
+      const place = { file: this.file, locate: this.locate };
+      this.problems.push(...schemaProblems(meshFileSchema, outer.error, value, [], place));
     }
-    const { trustDomain, quotas } = outer.data;
-    const routes = this.routes(outer.data.routes);
-    const policies = this.policies(outer.data.policies);
-    const gateways = outer.data.gateway.flatMap(
-      (entry, index) => this.document(gatewaySchema, entry, ['gateway', index]) ?? [],
+    const { trustDomain, quotas } = outer.data ?? meshFileSchema.parse({});
+    const lists: Salvaged = outer.data ?? salvage(value);
+    const routes = this.routes(lists.routes);
+    const policies = this.policies(lists.policies);
+    const gateways = lists.gateway.flatMap(
+      (entry, index) => (entry && this.document(gatewaySchema, entry, ['gateway', index])) ?? [],
     );
-    const services = outer.data.services.map((service, index) =>
-      this.service(service, index, policies.traffic),
+    const services = lists.services.flatMap(
+      (service, index) => (service && this.service(service, index, policies.traffic)) ?? [],
     );
     const mesh: Mesh = {
       trustDomain,
@@ -210,8 +211,9 @@ class MeshReader {
     return undefined;
   }
 
-  private routes(entries: readonly { kind: string }[]): Route[] {
+  private routes(entries: Salvaged['routes']): Route[] {
     return entries.flatMap((entry, index) => {
+      if (entry === undefined) return [];
       const path = ['routes', index];
       if (entry.kind === 'HTTPRoute') {
         const read = this.document(httpRouteSchema, entry, path);
@@ -240,9 +242,10 @@ class MeshReader {
     return one;
   }
 
-  private policies(entries: readonly { kind: string }[]): Policies {
+  private policies(entries: Salvaged['policies']): Policies {
     const policies: Policies = { traffic: [], access: [], aggregates: [] };
     for (const [index, entry] of entries.entries()) {
+      if (entry === undefined) continue;
       const path = ['policies', index];
       if (entry.kind === 'TrafficPolicy') {
         const read = this.document(trafficPolicySchema, entry, path);

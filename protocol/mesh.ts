@@ -45,3 +45,5 @@ export const meshFileSchema = z.strictObject({
     })
     .default({ store: 'memory' }),
 });
+
+export type MeshFile = z.infer<typeof meshFileSchema>;
