@@ -364,8 +364,7 @@ test('aliases work, and a problem within one is told where it is used', () => {
   assert.deepEqual(mesh.services[1]?.service.endpoints, [{ address: 'a:1', weight: 1, ready: true }]);
   assert.deepEqual(
     refused('services:\n  - &s { name: a, port: x }\n  - *s').map((line) => line.split(': ', 1)[0]),
-    ['m.yaml:2:25 services[0].port', 'm.yaml:3:5 services[1].port'],
-    'm.yaml:3:5 services[1].name',
+    ['m.yaml:2:25 services[0].port', 'm.yaml:3:5 services[1].port', 'm.yaml:3:5 services[1].name'],
   );
 });
 
