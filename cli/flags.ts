@@ -1,4 +1,5 @@
 import { DURATION_MEANT, parseDuration } from '../protocol/duration.ts';
+import { isWorkload } from '../protocol/spiffe.ts';
 
 /** HOST:PORT, port 0 allowed. Throws an Error that names the flag. */
 export function addressOption(flag: string, text: string): string {
@@ -8,6 +9,28 @@ export function addressOption(flag: string, text: string): string {
       `${flag} "${text}" is not an address; write HOST:PORT, like 127.0.0.1:4140 (port 0: the kernel chooses)`,
     );
   }
+  return text;
+}
+
+/** HOST:PORT of somebody else, so never port 0. Throws an Error that names the flag. */
+export function peerAddressOption(flag: string, text: string): string {
+  if (splitAddressOption(addressOption(flag, text)).port === 0) {
+    throw new Error(`${flag} "${text}" has port 0; write the port where it listens, from 1 to 65535`);
+  }
+  return text;
+}
+
+/** A name as Kubernetes has them. Throws an Error that names the flag. */
+export function nameOption(flag: string, text: string): string {
+  if (!/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(text)) {
+    throw new Error(`${flag} "${text}" is not a name; write lower-case letters, digits and -, like shop`);
+  }
+  return text;
+}
+
+/** NAMESPACE/NAME. Throws an Error that names the flag. */
+export function keyOption(flag: string, text: string): string {
+  if (!isWorkload(text)) throw new Error(`${flag} "${text}" is not NAMESPACE/NAME, like shop/edge`);
   return text;
 }
 

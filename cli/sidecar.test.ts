@@ -121,3 +121,18 @@ test('a time that is none names its flag', () => {
     });
   }
 });
+
+test('a peer has no port 0, names are names, and a service account belongs to a workload', () => {
+  const many = ['--outbound', '127.0.0.1:0'];
+  const meant = 'write the port where it listens, from 1 to 65535';
+  refused(['--control-plane', 'a:0', ...many], `--control-plane "a:0" has port 0; ${meant}`);
+  refused(
+    [...BASE, '--workload', 'shop/orders=127.0.0.1:0'],
+    `--workload "127.0.0.1:0" has port 0; ${meant}`,
+  );
+  refused([...BASE, '--gateway-name', 'edge'], '--gateway-name "edge" is not NAMESPACE/NAME, like shop/edge');
+  refused([...BASE, '--service-account', 'a'], '--service-account is that of --workload: give both');
+  for (const name of ['Shop', '../x', 'a b', '']) {
+    assert.throws(() => options(...BASE, '--namespace', name), /^Error: --namespace "/);
+  }
+});

@@ -1,7 +1,15 @@
 import { isWorkload } from '../protocol/spiffe.ts';
 import { startSidecar } from '../sidecar/main.ts';
 import type { SidecarOptions } from '../sidecar/options.ts';
-import { addressOption, countOption, durationOption, logLevelOption } from './flags.ts';
+import {
+  addressOption,
+  countOption,
+  durationOption,
+  keyOption,
+  logLevelOption,
+  nameOption,
+  peerAddressOption,
+} from './flags.ts';
 import { createLog } from './log.ts';
 import { parseSidecarFlags, type SidecarFlags } from './sidecar-flags.ts';
 import { onStop } from './stop.ts';
@@ -22,10 +30,13 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
   if (inbound === undefined && outbound === undefined && gateway === undefined) {
     throw new Error('nothing to listen on: give --inbound, --outbound or --gateway with HOST:PORT');
   }
+  if (flags['service-account'] !== undefined && flags.workload === undefined) {
+    throw new Error('--service-account is that of --workload: give both');
+  }
   return {
     ...(standalone !== undefined && { standalone }),
     ...(controlPlane !== undefined && {
-      controlPlane: controlPlane.map((address) => addressOption('--control-plane', address)),
+      controlPlane: controlPlane.map((address) => peerAddressOption('--control-plane', address)),
     }),
     ...(flags.bundle !== undefined && { bundleFile: flags.bundle }),
     ...(flags['token-file'] !== undefined && { tokenFile: flags['token-file'] }),
@@ -36,9 +47,11 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
     ...(inbound !== undefined && { inbound: addressOption('--inbound', inbound) }),
     ...(outbound !== undefined && { outbound: addressOption('--outbound', outbound) }),
     ...(gateway !== undefined && { gateway: addressOption('--gateway', gateway) }),
-    ...(flags['gateway-name'] !== undefined && { gatewayName: flags['gateway-name'] }),
+    ...(flags['gateway-name'] !== undefined && {
+      gatewayName: keyOption('--gateway-name', flags['gateway-name']),
+    }),
     ...(flags.admin !== undefined && { admin: addressOption('--admin', flags.admin) }),
-    ...(flags.namespace !== undefined && { namespace: flags.namespace }),
+    ...(flags.namespace !== undefined && { namespace: nameOption('--namespace', flags.namespace) }),
     ...(flags.drain !== undefined && { drainMs: durationOption('--drain', flags.drain) }),
     ...(flags['connect-timeout'] !== undefined && {
       connectMs: durationOption('--connect-timeout', flags['connect-timeout']),
@@ -97,8 +110,10 @@ function workloadOption(
   }
   return {
     service,
-    address: addressOption('--workload', address),
-    ...(serviceAccount !== undefined && { serviceAccount }),
+    address: peerAddressOption('--workload', address),
+    ...(serviceAccount !== undefined && {
+      serviceAccount: nameOption('--service-account', serviceAccount),
+    }),
   };
 }
 
