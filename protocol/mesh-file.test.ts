@@ -192,7 +192,7 @@ test('of two routes of one name, the one that is wrong is told', () => {
   const second = route(spec('zzz')).slice(route(spec('zzz')).indexOf('  - apiVersion'));
   assert.match(
     refused(`${route(spec('web'))}${second}`).join('\n'),
-    /^m\.yaml:12:89 routes\[1\]\.spec\.rules/,
+    /^m\.yaml:\d+:\d+ routes\[1\]\.metadata\.name: .*\nm\.yaml:12:89 routes\[1\]\.spec\.rules/,
   );
   const grpc = second.replace('HTTPRoute', 'GRPCRoute');
   assert.match(
@@ -451,4 +451,12 @@ test('a key with a line break in it tells one line', () => {
   );
   assert.equal(told.length, 1);
   assert.doesNotMatch(told.join(), /\n/);
+});
+
+test('two routes or two Gateways of one name are told: neither wins in silence', () => {
+  const gateway =
+    '{ apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: { name: edge }, spec: { listeners: [{ name: http, port: 80, protocol: HTTP }] } }';
+  assert.deepEqual(refused(`gateway:\n  - ${gateway}\n  - ${gateway}\n`), [
+    'm.yaml:3:82 gateway[1].metadata.name: "edge" stands for a second Gateway default/edge; the first is gateway[0]; give each document of a kind and namespace its own name',
+  ]);
 });

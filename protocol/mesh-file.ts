@@ -7,6 +7,7 @@ import { DEFAULT_SETTINGS } from './default-settings.ts';
 import { gatewaySchema } from './gateway.ts';
 import { grpcRouteSchema, httpRouteSchema, normalRoute } from './http-route.ts';
 import { type Mesh, meshFileSchema } from './mesh.ts';
+import { metadataSchema } from './metadata.ts';
 import { nearest } from './nearest.ts';
 import { type Problem, showValue } from './problem.ts';
 import type { Route } from './route.ts';
@@ -172,6 +173,7 @@ class MeshReader {
       quotas,
     };
     this.checkNames(mesh);
+    for (const list of ['routes', 'policies', 'gateway'] as const) this.checkDocuments(list, lists[list]);
     this.checkRoutes(mesh);
     this.checkTargets(mesh, policies);
     return this.fatal ? { problems: this.problems } : { mesh, problems: this.problems };
@@ -328,6 +330,24 @@ class MeshReader {
     }
   }
 
+  /** Of two documents with one name, one would win in silence. */
+  private checkDocuments(list: string, entries: readonly (MeshDocument | undefined)[]): void {
+    const seen = new Map<string, number>();
+    for (const [index, entry] of entries.entries()) {
+      const metadata = metadataSchema.safeParse(entry?.metadata).data;
+      if (entry === undefined || metadata === undefined) continue;
+      const name = `${entry.kind} ${metadata.namespace}/${metadata.name}`;
+      const first = seen.get(name);
+      if (first === undefined) seen.set(name, index);
+      else {
+        const message = `stands for a second ${name}; the first is ${list}[${first}]`;
+        const meant = 'give each document of a kind and namespace its own name';
+        const at = [list, index, 'metadata', 'name'];
+        this.add({ severity: 'error', value: showValue(metadata.name), message, meant }, at, true);
+      }
+    }
+  }
+
   private checkRoutes(mesh: Mesh): void {
     const services = new Set(mesh.services.map(({ service }) => serviceKey(service)));
     const gateways = new Set(mesh.gateways.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`));
@@ -409,6 +429,8 @@ class MeshReader {
     }
   }
 }
+
+type MeshDocument = Salvaged['routes'][number];
 
 interface Policies {
   readonly traffic: TrafficPolicy[];
