@@ -20,6 +20,7 @@ const load: LoadSample = {
 
 function sample(cpu: number, p99Ms = 2): Sample {
   return {
+    acceptMs: 60,
     coldStartMs: 80,
     idle: { rss: 50e6, uss: 18e6 },
     load: { ...load, cpuMicrosPerRequest: cpu, p99Ms },
@@ -56,14 +57,18 @@ test('aims compare medians, say what is missed, and leave out what was not measu
       ["100b: p99, against Envoy's", true],
     ],
   );
-  const start = cell('tulle', [{ coldStartMs: 101, idle: { rss: 60e6, uss: 20.1e6 } }], 'start');
+  const start = cell(
+    'tulle',
+    [{ acceptMs: 101, coldStartMs: 120, idle: { rss: 60e6, uss: 20.1e6 } }],
+    'start',
+  );
   const missed = checkAims([start].flatMap((one) => summarize(one, [start]) ?? []));
   assert.deepEqual(
     missed.map(({ text, holds }) => [text, holds]),
     [
       ['idle RSS', true],
       ['idle USS', false],
-      ['cold start to the first answer', false],
+      ['cold start to accept', false],
     ],
   );
 });

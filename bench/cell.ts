@@ -16,6 +16,7 @@ export interface Summary {
   scenario: string;
   peer: string;
   failures: string[];
+  acceptMs: Spread;
   coldStartMs: Spread;
   idleRss: Spread;
   idleUss: Spread;
@@ -77,6 +78,7 @@ export function summarize(cell: Cell, cells: readonly Cell[]): Summary | undefin
     scenario: cell.scenario,
     peer: cell.peer,
     failures: cell.failures,
+    acceptMs: spreadOf(samples.map((sample) => sample.acceptMs)),
     coldStartMs: spreadOf(samples.map((sample) => sample.coldStartMs)),
     idleRss: spreadOf(samples.map((sample) => sample.idle.rss)),
     idleUss: spreadOf(samples.map((sample) => sample.idle.uss)),

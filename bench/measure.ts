@@ -36,8 +36,10 @@ export interface LoadSample {
 
 /** One round of one scenario with one peer. */
 export interface Sample {
-  /** From the spawn of the client's proxy to its first request accepted and answered, in ms. */
+  /** From the spawn of the client's proxy to its first request answered, in ms. */
   coldStartMs: number;
+  /** From the spawn of the client's proxy until it accepted a connection, in ms. */
+  acceptMs: number;
   idle: Memory;
   load?: LoadSample;
 }
@@ -106,7 +108,8 @@ export async function measure(site: Site, scenario: Scenario, peer: Peer): Promi
     await checkWork(scenario, way);
     await sleep(1000);
     const idle = readMemory(processesOf(way.proxies));
-    const started = { coldStartMs: way.coldStartMs, idle };
+    const { coldStartMs, acceptMs } = way;
+    const started = { coldStartMs, acceptMs, idle };
     if (!scenario.load) return started;
     return { ...started, load: await measureLoad(site, scenario, way) };
   } finally {

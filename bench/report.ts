@@ -42,7 +42,7 @@ const header = [
   'core',
   'RSS MB idle/load',
   'USS MB idle/load',
-  'cold start ms',
+  'start ms accept/answer',
 ];
 
 const noisy = 0.05;
@@ -81,7 +81,7 @@ function row(summary: Summary): string[] {
     ...columns,
     memory(summary.idleRss, load?.loadedRss),
     memory(summary.idleUss, load?.loadedUss),
-    digits(summary.coldStartMs.median),
+    `${digits(summary.acceptMs.median)} / ${digits(summary.coldStartMs.median)}`,
   ];
 }
 

@@ -20,7 +20,9 @@ export interface Way {
   proxies: Running[];
   /** The port of each hop, the client's first. */
   ports: number[];
-  /** From the spawn of the client's proxy to its first request accepted and answered, in ms. */
+  /** From the spawn of the client's proxy until it accepted a connection, in ms. */
+  acceptMs: number;
+  /** From the spawn of the client's proxy to its first request answered, in ms. */
   coldStartMs: number;
 }
 
@@ -51,6 +53,10 @@ export async function openWay(
     running.push(proxy);
     if (index > 0) await untilAccepting(listen, failure);
   }
-  await untilAnswered(ports[0] ?? 0, '/bytes/100', failure);
-  return { proxies, ports, coldStartMs: Number(process.hrtime.bigint() - spawned) / 1e6 };
+  const sinceSpawn = () => Number(process.hrtime.bigint() - spawned) / 1e6;
+  const front = ports[0] ?? 0;
+  await untilAccepting(front, failure);
+  const acceptMs = sinceSpawn();
+  await untilAnswered(front, '/bytes/100', failure);
+  return { proxies, ports, acceptMs, coldStartMs: sinceSpawn() };
 }
