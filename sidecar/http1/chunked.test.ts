@@ -32,6 +32,63 @@ test('stops at the end of the body', () => {
   assert.equal(read('1\r\na\r\n0\r\n\r\nGET / HTTP/1.1', true).stop, 11);
 });
 
+test('an attacker who spreads extensions over many chunks is stopped at the limit of the whole body', () => {
+  const chunk = `1;${'a'.repeat(200)}\r\nx\r\n`;
+  assert.equal(read(chunk.repeat(5), false).stop, NEED_MORE);
+  assert.equal(read(chunk.repeat(6), false).stop, MALFORMED);
+});
+
+test('a reader is used for one body after the other, and nothing of one is left for the next', () => {
+  const reader = new ChunkedReader(DEFAULT_LIMITS);
+  const feed = (text: string, verbatim: boolean) => {
+    let out = '';
+    reader.reset(verbatim);
+    const bytes = Buffer.from(text, 'latin1');
+    const stop = reader.feed(bytes, 0, bytes.length, (from, start, end) => {
+      out += from.toString('latin1', start, end);
+    });
+    return { out, stop, done: reader.done, problem: reader.problem };
+  };
+  assert.equal(feed(`1;${'a'.repeat(1000)}`, true).stop, NEED_MORE);
+  assert.equal(feed('xyz', true).problem?.code, 'bad-framing');
+  for (const verbatim of [true, false])
+    assert.deepEqual(feed('1;a\r\nx\r\n0\r\nT: 1\r\n\r\n', verbatim), {
+      out: verbatim ? '1\r\nx\r\n0\r\nT: 1\r\n\r\n' : 'x',
+      stop: 19,
+      done: true,
+      problem: undefined,
+    });
+  assert.equal(feed('5\r\nhel', false).done, false);
+});
+
+test('sizes take both cases of digits and leading zeros, up to twelve digits', () => {
+  assert.equal(read('0000000000aB\r\n', false).stop, NEED_MORE);
+  assert.equal(read(`aB\r\n${'x'.repeat(0xab)}\r\n000\r\n\r\n`, false).out.length, 0xab);
+});
+
+test('trailers pass in their order and form, and not when only the data is wanted', () => {
+  const text = '0\r\nX-B:  2\r\nx-a:1\r\n\r\n';
+  assert.equal(read(text, true).out, text);
+  assert.equal(read(text, true, 1).out, text);
+  assert.equal(read(text, false).out, '');
+});
+
+test('an attacker whose trailers never end is stopped even if an older read left a blank line behind', () => {
+  const reader = new ChunkedReader({ ...DEFAULT_LIMITS, trailerBytes: 500 });
+  reader.reset(true);
+  const shared = Buffer.alloc(1000, '\r\n\r\n', 'latin1');
+  const drip = `0\r\nX: ${'a'.repeat(3000)}`;
+  let taken = 0;
+  let stop = NEED_MORE;
+  while (taken < drip.length && stop === NEED_MORE) {
+    const end = shared.write(drip.slice(taken, taken + 10), 0, 'latin1');
+    stop = reader.feed(shared, 0, end, () => {});
+    taken += end;
+  }
+  assert.equal(stop, MALFORMED);
+  assert.ok(taken < 520, String(taken));
+});
+
 for (const [attack, text] of [
   ['no size', '\r\n'],
   ['a sign', '+1\r\na\r\n'],
@@ -52,6 +109,13 @@ for (const [attack, text] of [
   ['a Transfer-Encoding trailer', '0\r\nTransfer-Encoding: chunked\r\n\r\n'],
   ['a Host trailer', '0\r\nHost: b\r\n\r\n'],
   ['an Authorization trailer', '0\r\nAuthorization: x\r\n\r\n'],
+  ['a Connection trailer', '0\r\nConnection: x\r\n\r\n'],
+  ['an Upgrade trailer', '0\r\nX: 1\r\nUPGRADE: h2c\r\n\r\n'],
+  ['a TE trailer', '0\r\nte: trailers\r\n\r\n'],
+  ['an Expect trailer', '0\r\nExpect: 100-continue\r\n\r\n'],
+  ['a trailer without colon', '0\r\nX\r\n\r\n'],
+  ['a bare CR in the blank line', '0\r\n\rX: a\r\n\r\n'],
+  ['more trailers than headers are allowed', `0\r\n${'X: a\r\n'.repeat(101)}\r\n`],
   ['a folded trailer', '0\r\nX: a\r\n b\r\n\r\n'],
   ['a trailer with a bare LF', '0\r\nX: a\n\r\n'],
   ['endless trailers', `0\r\nX: ${'a'.repeat(10_000)}\r\n\r\n`],

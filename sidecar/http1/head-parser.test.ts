@@ -208,6 +208,61 @@ test('a head that never ends is refused at the limit, whole or dripping', () => 
   assert.ok(taken <= 1001);
 });
 
+test('an attacker whose head never ends is refused at the limit even if an older read left a blank line behind', () => {
+  const limits = { ...DEFAULT_LIMITS, headBytes: 1000 };
+  const shared = Buffer.alloc(4096, `${GET}\r\n`, 'latin1');
+  for (const piece of [1, 7, 100, 999]) {
+    const parser = new HeadParser('request', limits);
+    const drip = `${GET}X: ${'a'.repeat(5000)}`;
+    let taken = 0;
+    let stop = INCOMPLETE;
+    while (taken < drip.length && stop === INCOMPLETE) {
+      const end = shared.write(drip.slice(taken, taken + piece), 0, 'latin1');
+      stop = parser.parse(shared, 0, end);
+      taken += end;
+    }
+    assert.equal(parser.problem?.status, 431, `by ${piece} bytes`);
+    assert.ok(taken <= 1001 + piece, `${taken} bytes by ${piece}`);
+  }
+});
+
+test('a head that is cut inside its blank line is taken, however much of a body follows it', () => {
+  const limits = { ...DEFAULT_LIMITS, headBytes: 1000 };
+  const text = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n';
+  const bytes = Buffer.from(text + 'b'.repeat(5000), 'latin1');
+  for (let cut = 1; cut < text.length; cut++) {
+    const parser = new HeadParser('request', limits);
+    assert.equal(parser.parse(bytes, 0, cut), INCOMPLETE);
+    assert.equal(parser.parse(bytes, cut, bytes.length), text.length, `cut at ${cut}`);
+    assert.equal(parser.head.length, 5000);
+  }
+});
+
+test('a head that is longer than the limit is refused however it is cut', () => {
+  const limits = { ...DEFAULT_LIMITS, headBytes: 200 };
+  const bytes = Buffer.from(`${GET}X: ${'a'.repeat(200)}\r\n\r\n`, 'latin1');
+  for (let cut = 1; cut < bytes.length; cut++) {
+    const parser = new HeadParser('request', limits);
+    const first = parser.parse(bytes, 0, cut);
+    if (first === INCOMPLETE) assert.equal(parser.parse(bytes, cut, bytes.length), FAILED, `cut at ${cut}`);
+    assert.equal(parser.problem?.detail, PROBLEMS.headLong.detail);
+  }
+});
+
+test('whether a head has begun is known, and a new one starts clean after a refused one', () => {
+  const parser = new HeadParser('request', DEFAULT_LIMITS);
+  const feed = (text: string) => parser.parse(Buffer.from(text, 'latin1'), 0, text.length);
+  assert.equal(parser.begun, false);
+  feed('GET / HT');
+  assert.equal(parser.begun, true);
+  feed('TP/1.1\r\nHost: a\r\n\r\n');
+  assert.equal(parser.begun, false);
+  assert.equal(feed('GET / HTTP/9.9\r\nHost: a\r\n\r\n'), FAILED);
+  assert.ok(feed(`${GET}Connection: close\r\n\r\n`) > 0);
+  assert.ok(feed(`${GET}\r\n`) > 0);
+  assert.deepEqual([parser.problem, parser.head.close, parser.head.count], [undefined, false, 1]);
+});
+
 test('a response knows its framing', () => {
   assert.equal(response('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n').parser.head.framing, LENGTH);
   assert.equal(response('HTTP/1.1 200\r\n\r\n').parser.head.framing, UNTIL_CLOSE);

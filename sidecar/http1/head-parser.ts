@@ -10,6 +10,8 @@ export const FAILED = -2;
 /** Empty lines taken before a request line (RFC 9112 section 2.2 asks for at least one). */
 const MAX_LEADING_BLANKS = 2;
 const HTTP_1 = 'HTTP/1.';
+/** The end of the last header line, and the blank line. */
+const BLANK_LINE = '\r\n\r\n';
 
 /**
  * Reads one head at a time, in as many pieces as it comes. A head that arrives whole is read where it
@@ -72,7 +74,7 @@ export class HeadParser {
   private keep(bytes: Buffer, start: number, end: number): number {
     const needed = this.pendingLength + (end - start);
     const roof = this.limits.headBytes + 1;
-    if (needed > roof && bytes.indexOf('\r\n\r\n', start, 'latin1') < 0) return this.tooLong();
+    if (needed > roof && !this.endsWithin(bytes, start, end)) return this.tooLong();
     if (this.pending === undefined || needed > this.pending.length) {
       const grown = Buffer.allocUnsafeSlow(Math.max(1024, needed * 2));
       this.pending?.copy(grown, 0, 0, this.pendingLength);
@@ -81,6 +83,15 @@ export class HeadParser {
     bytes.copy(this.pending, this.pendingLength, start, end);
     this.pendingLength = needed;
     return INCOMPLETE;
+  }
+
+  /** Whether a blank line ends in these bytes. It may have begun before them; what lies past `end` is of another read. */
+  private endsWithin(bytes: Buffer, start: number, end: number): boolean {
+    const at = bytes.indexOf(BLANK_LINE, start, 'latin1');
+    if (at >= 0 && at + BLANK_LINE.length <= end) return true;
+    const { pending, pendingLength } = this;
+    const before = pending?.toString('latin1', Math.max(0, pendingLength - 3), pendingLength) ?? '';
+    return `${before}${bytes.toString('latin1', start, Math.min(start + 3, end))}`.includes(BLANK_LINE);
   }
 
   private tooLong(): number {

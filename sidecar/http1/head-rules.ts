@@ -150,7 +150,8 @@ function settleAbsoluteTarget(head: Head): FramingProblem | undefined {
   if (authority === undefined) return PROBLEMS.target;
   if (head.hostIndex < 0) return PROBLEMS.host;
   if (head.value(head.hostIndex).toLowerCase() !== authority.toLowerCase()) return PROBLEMS.hostMismatch;
-  const rest = match?.[2] ?? '/';
+  // RFC 9112 section 3.2.4: of OPTIONS for a whole server, the last proxy makes the asterisk form.
+  const rest = match?.[2] ?? (head.method === 'OPTIONS' ? '*' : '/');
   head.target = rest.startsWith('?') ? `/${rest}` : rest;
   return undefined;
 }

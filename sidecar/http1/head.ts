@@ -101,7 +101,10 @@ export class Head {
 /** Whether `text` from `start` reads as the lower-case `word`, case ignored; both are tokens. */
 function sameLetters(text: string, start: number, word: string): boolean {
   for (let i = 0; i < word.length; i++) {
-    if ((text.charCodeAt(start + i) | 0x20) !== word.charCodeAt(i)) return false;
+    const wanted = word.charCodeAt(i);
+    const code = text.charCodeAt(start + i);
+    // Only letters have a case: `_` and `^` with that bit set are other characters.
+    if (code !== wanted && ((code | 0x20) !== wanted || wanted < 0x61 || wanted > 0x7a)) return false;
   }
   return true;
 }

@@ -316,9 +316,12 @@ export class ServerConnection implements TransportReader, Timed {
       return;
     }
     this.state = HEAD;
+    // Whoever did not take the last request's body fast enough does not hold up the next request.
+    this.blocked = false;
     this.lastActive = performance.now();
     if (!this.feeding && (this.held !== undefined || this.transport.paused)) this.release();
-    if (this.transport.ended && this.held === undefined && !this.feeding) this.transport.end();
+    // A request that was released just now is still to be answered.
+    if (this.transport.ended && this.idle && this.held === undefined && !this.feeding) this.transport.end();
   }
 
   /** Sends FIN and reads on for a while: closing with unread bytes would reset the response away. */

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seeded } from '../../test/conformance/http1-grammar.ts';
+import { until } from '../../test/fixture/wait.ts';
 import { type Timed, TimerWheel, unarmed } from './timer-wheel.ts';
 
 function timed(onDeadline: () => void): Timed {
@@ -80,4 +82,70 @@ test('a process that slept for long fires all that is due', () => {
   clock.now += 3_600_000;
   wheel.turn();
   assert.equal(fired, 1000);
+});
+
+test('no deadline is early, forgotten or more than a tick late, whatever is armed and disarmed', () => {
+  const random = seeded(8);
+  const { clock, wheel } = fakeWheel();
+  const due = new Map<Timed, number>();
+  const fired = new Set<Timed>();
+  const all = Array.from({ length: 200 }, () => {
+    const one: Timed = timed(() => {
+      const deadline = due.get(one);
+      assert.ok(deadline !== undefined, 'it was not armed');
+      assert.ok(clock.now >= deadline, `early by ${deadline - clock.now} ms`);
+      due.delete(one);
+      fired.add(one);
+    });
+    return one;
+  });
+  for (let step = 0; step < 20_000; step++) {
+    const one = all[Math.floor(random() * all.length)] ?? assert.fail();
+    const choice = random();
+    if (choice < 0.5) {
+      const ms = random() < 0.1 ? random() * 100_000 : random() * 500;
+      wheel.arm(one, ms);
+      due.set(one, clock.now + ms);
+    } else if (choice < 0.7) {
+      wheel.disarm(one);
+      due.delete(one);
+    } else {
+      clock.now += random() < 0.01 ? random() * 30_000 : random() * 30;
+      wheel.turn();
+      for (const deadline of due.values())
+        assert.ok(deadline > clock.now - 25, `late by ${clock.now - deadline} ms`);
+    }
+  }
+  assert.equal(fired.size, all.length);
+});
+
+test('disarming twice, or what was never armed, is nothing', () => {
+  const { clock, wheel } = fakeWheel();
+  let fired = 0;
+  const [one, other] = [timed(() => fired++), timed(() => fired++)];
+  wheel.disarm(one);
+  wheel.arm(one, 10);
+  wheel.arm(other, 10);
+  wheel.disarm(one);
+  wheel.disarm(one);
+  clock.now += 100;
+  wheel.turn();
+  assert.equal(fired, 1);
+});
+
+test('the wheel turns by itself while something is armed', async () => {
+  const wheel = new TimerWheel();
+  const fired: string[] = [];
+  wheel.arm(
+    timed(() => {
+      fired.push('first');
+      wheel.arm(
+        timed(() => fired.push('second')),
+        1,
+      );
+    }),
+    1,
+  );
+  await until('both deadlines', () => fired.length === 2);
+  assert.deepEqual(fired, ['first', 'second']);
 });

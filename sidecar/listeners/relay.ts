@@ -203,7 +203,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     const line = `${exchange.method} ${exchange.target} HTTP/1.1\r\n`;
     const fields = forwardedFields(head);
     // HTTP/1.0 may come without Host, which HTTP/1.1 must have.
-    const hostField = head.hostIndex < 0 ? 'host: \r\n' : '';
+    const hostField = head.hostIndex < 0 && !/^host:/im.test(added) ? 'host: \r\n' : '';
     return `${line}${hostField}${fields}${added}${upgrade}\r\n`;
   }
 
@@ -429,7 +429,9 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     const { exchange, host } = this;
     if (!host.tellsAll) return '';
     const { policies } = exchange;
-    const why = policies.filter(({ policy, decision }) => policy === 'retries' && decision === 'retried').at(-1);
+    const why = policies
+      .filter(({ policy, decision }) => policy === 'retries' && decision === 'retried')
+      .at(-1);
     const id = head.find('x-request-id', 0) < 0 ? `x-request-id: ${exchange.id}\r\n` : '';
     return `tulle-retried: ${why?.detail ?? ''}\r\n${id}`;
   }

@@ -37,6 +37,7 @@ export class FirstWord implements Pending {
 
   /** It came, or it is known not to come. */
   wake(): void {
-    for (const waiter of [...this.waiting]) waiter();
+    // One that goes on may cancel another.
+    for (const waiter of [...this.waiting]) if (this.waiting.has(waiter)) waiter();
   }
 }

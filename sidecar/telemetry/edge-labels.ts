@@ -1,4 +1,4 @@
-import { spiffeId } from '../../protocol/spiffe.ts';
+import { isWorkload, spiffeId } from '../../protocol/spiffe.ts';
 import type { Edge } from './edge-stats.ts';
 
 /** Istio's labels of requests, so that Kiali and the dashboards that people have work. */
@@ -26,7 +26,7 @@ const UNKNOWN = 'unknown';
 export function edgeLabels(edge: Edge, trustDomain: string): EdgeLabels {
   const [sourceNamespace, source] = split(edge.source);
   const [namespace, name] = split(edge.destination);
-  const proved = edge.mtls && sourceNamespace !== UNKNOWN;
+  const proved = edge.mtls && isWorkload(edge.source);
   return {
     reporter: edge.reporter,
     source_workload: source,

@@ -13,8 +13,9 @@ export interface Connector {
 /** Splits `host:port`, with IPv6 in brackets. Throws on anything else. */
 export function splitAddress(address: string): { host: string; port: number } {
   const colon = address.lastIndexOf(':');
-  const port = Number(address.slice(colon + 1));
-  if (colon < 0 || !Number.isInteger(port) || port < 0 || port > 65535) {
+  const digits = address.slice(colon + 1);
+  const port = Number(digits);
+  if (colon < 1 || !/^\d{1,5}$/.test(digits) || port > 65535) {
     throw new TypeError(`"${address}" is not HOST:PORT, like 127.0.0.1:8080 or [::1]:8080`);
   }
   return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port };

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DEFAULT_SETTINGS } from '../../protocol/default-settings.ts';
+import type { RetryCondition, TrafficSettings } from '../../protocol/traffic-policy.ts';
+import { type AttemptFailure, retryCondition } from './retry.ts';
+
+const METHODS = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE', 'POST', 'PATCH', 'PURGE', 'get'];
+const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'];
+
+function failure(kind: AttemptFailure['kind'], status = 0, stale = false): AttemptFailure {
+  return { kind, status, stale };
+}
+
+function on(...conditions: RetryCondition[]): TrafficSettings {
+  return { ...DEFAULT_SETTINGS, retries: { attempts: 2, on: conditions } };
+}
+
+test('without a policy a failed connect is retried, whatever the method, even with a body on the way', () => {
+  for (const method of METHODS) {
+    assert.equal(retryCondition(DEFAULT_SETTINGS, failure('connect'), method, true), 'connect');
+    assert.equal(retryCondition(DEFAULT_SETTINGS, failure('connect'), method, false), 'connect');
+  }
+});
+
+test('without a policy nothing else is retried: what was sent may have run', () => {
+  for (const method of METHODS) {
+    for (const one of [
+      failure('reset'),
+      failure('try-timeout', 504),
+      failure('status', 503),
+      failure('status', 500),
+    ])
+      assert.equal(retryCondition(DEFAULT_SETTINGS, one, method, true), undefined, `${method} ${one.kind}`);
+  }
+});
+
+test('a stale kept connection is retried for idempotent methods only; POST is never replayed', () => {
+  const repeated = METHODS.filter(
+    (method) => retryCondition(on(), failure('reset', 0, true), method, true) !== undefined,
+  );
+  assert.deepEqual(repeated, IDEMPOTENT);
+  assert.equal(retryCondition(on(), failure('reset', 0, true), 'GET', true), 'stale connection');
+  assert.equal(retryCondition(on('connect', '5xx', 504), failure('reset', 0, true), 'POST', true), undefined);
+});
+
+test('once a part of the body was sent, no policy makes the request again', () => {
+  const everything = on('connect', 'reset', 'refused-stream', '5xx', 503, 504);
+  for (const one of [
+    failure('reset'),
+    failure('reset', 0, true),
+    failure('try-timeout', 504),
+    failure('status', 503),
+  ]) {
+    assert.equal(retryCondition(everything, one, 'GET', false), undefined, one.kind);
+    assert.notEqual(retryCondition(everything, one, 'GET', true), undefined, one.kind);
+  }
+});
+
+test('a policy without connect retries no failed connect', () => {
+  assert.equal(retryCondition(on('5xx', 'reset'), failure('connect'), 'GET', true), undefined);
+});
+
+test('a policy is followed to the letter: reset, 5xx, single statuses, and 504 for a try that took too long', () => {
+  assert.equal(retryCondition(on('reset'), failure('reset'), 'GET', true), 'reset');
+  assert.equal(retryCondition(on('5xx'), failure('reset'), 'GET', true), undefined);
+  assert.equal(retryCondition(on('5xx'), failure('status', 500), 'GET', true), '5xx');
+  assert.equal(retryCondition(on('5xx'), failure('status', 499), 'GET', true), undefined);
+  assert.equal(retryCondition(on(503), failure('status', 503), 'GET', true), '503');
+  assert.equal(retryCondition(on(503), failure('status', 502), 'GET', true), undefined);
+  assert.equal(retryCondition(on(503, '5xx'), failure('status', 503), 'GET', true), '503');
+  assert.equal(retryCondition(on(429), failure('status', 429), 'GET', true), '429');
+  assert.equal(retryCondition(on(504), failure('try-timeout', 504), 'GET', true), 'try-timeout');
+  assert.equal(retryCondition(on('5xx'), failure('try-timeout', 504), 'GET', true), 'try-timeout');
+  assert.equal(retryCondition(on('reset', 503), failure('try-timeout', 504), 'GET', true), undefined);
+});

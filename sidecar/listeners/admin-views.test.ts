@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { webcrypto } from 'node:crypto';
+import { type TestContext, test } from 'node:test';
+import 'reflect-metadata';
+import { SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509';
+import { DEFAULT_SETTINGS } from '../../protocol/default-settings.ts';
+import type { GatewayResource, Resource, ServiceResource } from '../../protocol/resources.ts';
+import type { Route } from '../../protocol/route.ts';
+import type { Subscription } from '../config/subscription.ts';
+import { DEFAULT_LIMITS } from '../http1/limits.ts';
+import { TimerWheel } from '../http1/timer-wheel.ts';
+import type { Identity, IdentitySource } from '../identity/identity.ts';
+import { RunningServices } from '../routing/services.ts';
+import { refusingConnector } from '../upstream/connector.ts';
+import { certsView, configView } from './admin-views.ts';
+
+const ROUTE: Route = {
+  name: 'shop/r',
+  kind: 'HTTPRoute',
+  parents: [{ kind: 'Service', key: 'shop/orders' }],
+  hostnames: [],
+  rules: [
+    {
+      matches: [{ path: { type: 'PathPrefix', value: '/' }, headers: [], query: [] }],
+      backends: [{ service: 'shop/orders', weight: 1 }],
+      requestHeaders: {
+        set: [['Authorization', 'Bearer hunter2']],
+        add: [['X-Api-Key', 'hunter2']],
+        remove: ['X-Gone'],
+      },
+      responseHeaders: { set: [['Set-Cookie', 'hunter2']] },
+    },
+  ],
+};
+
+const RESOURCE: ServiceResource = {
+  kind: 'service',
+  key: 'shop/orders',
+  version: 'v1',
+  service: {
+    name: 'orders',
+    namespace: 'shop',
+    port: 80,
+    protocol: 'http',
+    endpoints: [
+      { address: '10.0.0.1:80', weight: 3, ready: true, zone: 'a', identity: 'shop/orders' },
+      { address: '10.0.0.2:80', weight: 1, ready: false },
+    ],
+    annotations: { secret: 'hunter2' },
+  },
+  settings: DEFAULT_SETTINGS,
+  access: [
+    {
+      apiVersion: 'tulle.dev/v1alpha1',
+      kind: 'AccessPolicy',
+      metadata: { namespace: 'shop', name: 'keys' },
+      spec: {
+        targetRef: { kind: 'Service', name: 'orders' },
+        apiKeys: { header: 'x-api-key', secretName: 'hunter2' },
+      },
+    } as ServiceResource['access'][number],
+  ],
+  routes: [ROUTE],
+};
+
+/** Services as they run, told of `resources`. */
+function running(context: TestContext, ...resources: Resource[]): RunningServices {
+  const listeners: ((resource: Resource) => void)[] = [];
+  const subscription: Subscription = {
+    want() {},
+    drop() {},
+    onResource: (listener) => listeners.push(listener),
+    onAbsent() {},
+    state: () => ({ connected: true, since: 0, trustDomain: 'mesh.local' }),
+    close() {},
+  };
+  const services = new RunningServices(subscription, {
+    connectorFor: () => refusingConnector('no network in this test'),
+    engineLimits: DEFAULT_LIMITS,
+    wheel: new TimerWheel(),
+    connectMs: 1000,
+  });
+  context.after(() => services.close());
+  for (const resource of resources) {
+    services.use(resource.key, performance.now());
+    for (const listener of listeners) listener(resource);
+  }
+  return services;
+}
+
+/** As the admin port tells it. */
+function told(view: unknown): Record<string, unknown> {
+  return JSON.parse(JSON.stringify(view)) as Record<string, unknown>;
+}
+
+test('the configuration is told as it runs: services, endpoints that are ready, what is in use', (context) => {
+  const services = running(context, RESOURCE);
+  services.use('shop/unknown', performance.now());
+  const view = told(configView(services.all(), undefined)) as { services: Record<string, unknown>[] };
+  assert.ok(!('gateway' in view));
+  const [orders = {}, unknown = {}] = view.services;
+  assert.deepEqual(unknown, { key: 'shop/unknown' });
+  assert.deepEqual(
+    [orders.key, orders.version, orders.protocol, orders.accessPolicies],
+    ['shop/orders', 'v1', 'http', ['shop/keys']],
+  );
+  assert.deepEqual(orders.inUse, { connections: 0, pending: 0, requests: 0 });
+  assert.deepEqual(orders.endpoints, [
+    {
+      address: '10.0.0.1:80',
+      weight: 3,
+      zone: 'a',
+      identity: 'shop/orders',
+      inFlight: 0,
+      latencyMs: 0,
+      connections: 0,
+      idle: 0,
+    },
+  ]);
+});
+
+test('whoever reads the configuration gets no secret: values of headers, names of secrets and annotations stay out', (context) => {
+  const services = running(context, RESOURCE);
+  const gateway: GatewayResource = {
+    kind: 'gateway',
+    key: 'shop/edge',
+    version: 'v2',
+    listeners: [{ name: 'http', port: 80, protocol: 'HTTP' }],
+    routes: [ROUTE],
+  };
+  const view = told(configView(services.all(), gateway));
+  assert.ok(!JSON.stringify(view).includes('hunter2'));
+  const [rule] = (view.gateway as { routes: { rules: Record<string, unknown>[] }[] }).routes[0]?.rules ?? [];
+  assert.deepEqual(rule?.requestHeaders, {
+    set: [['Authorization', '***']],
+    add: [['X-Api-Key', '***']],
+    remove: ['X-Gone'],
+  });
+  assert.deepEqual(rule?.matches, [{ path: { type: 'PathPrefix', value: '/' }, headers: [], query: [] }]);
+  assert.equal(
+    ROUTE.rules[0]?.requestHeaders?.set?.[0]?.[1],
+    'Bearer hunter2',
+    'the running route is as it was',
+  );
+});
+
+function source(identity: Identity | undefined, error?: string): IdentitySource {
+  return { current: () => identity, onChange: () => () => {}, lastError: () => error, close() {} };
+}
+
+test('without an identity there is none, and the last error is told', () => {
+  assert.deepEqual(certsView(undefined), { identity: null, error: null });
+  assert.deepEqual(certsView(source(undefined)), { identity: null, error: null });
+  assert.deepEqual(certsView(source(undefined, 'the authority is away')), {
+    identity: null,
+    error: 'the authority is away',
+  });
+});
+
+test('of an identity the certificates are told, and nothing of its key', async () => {
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const certificate = await X509CertificateGenerator.createSelfSigned(
+    {
+      serialNumber: '0a0b',
+      name: 'CN=orders',
+      notBefore: new Date('2026-01-02T03:04:05Z'),
+      notAfter: new Date('2026-01-03T03:04:05Z'),
+      signingAlgorithm: algorithm,
+      keys,
+      extensions: [
+        new SubjectAlternativeNameExtension([
+          { type: 'url', value: 'spiffe://mesh.local/ns/shop/sa/orders' },
+        ]),
+      ],
+    },
+    webcrypto,
+  );
+  const pem = certificate.toString('pem');
+  const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
+  const identity: Identity = {
+    workload: 'shop/orders',
+    spiffeId: 'spiffe://mesh.local/ns/shop/sa/orders',
+    trustDomain: 'mesh.local',
+    keyPem: `-----BEGIN PRIVATE KEY-----\n${pkcs8}\n-----END PRIVATE KEY-----\n`,
+    chainPem: pem,
+    bundlePem: `${pem}\n${pem}\n`,
+    notBefore: 0,
+    notAfter: 0,
+  };
+  const view = certsView(source(identity, 'the last renewal failed'));
+  const one = {
+    subject: 'CN=orders',
+    names: 'URI:spiffe://mesh.local/ns/shop/sa/orders',
+    issuer: 'CN=orders',
+    serial: '0A0B',
+    notBefore: '2026-01-02T03:04:05.000Z',
+    notAfter: '2026-01-03T03:04:05.000Z',
+  };
+  assert.deepEqual(view, {
+    identity: 'spiffe://mesh.local/ns/shop/sa/orders',
+    chain: [one],
+    bundle: [one, one],
+    error: 'the last renewal failed',
+  });
+  const text = JSON.stringify(view);
+  assert.ok(!text.includes('PRIVATE KEY') && !text.includes(pkcs8.slice(40, 80)));
+});

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { seeded } from '../../test/conformance/http1-grammar.ts';
+import { BUCKETS_BYTES, BUCKETS_MS, bucketOf } from './buckets.ts';
+import { EdgeStats, type Outcome } from './edge-stats.ts';
+
+function stats(): EdgeStats {
+  return new EdgeStats({
+    reporter: 'source',
+    source: 'shop/web',
+    destination: 'shop/orders',
+    protocol: 'http',
+    mtls: false,
+  });
+}
+
+const sorted = (outcomes: Outcome[]) =>
+  [...outcomes].sort((a, b) => a.status - b.status || a.reason.localeCompare(b.reason));
+
+test('outcomes are counted by status and reason', () => {
+  const one = stats();
+  one.observe(200, 1, 0, 0, '');
+  one.observe(200, 1, 0, 0, '');
+  one.observe(503, 1, 0, 0, 'pool-full');
+  one.observe(503, 1, 0, 0, 'no-endpoint');
+  one.observe(503, 1, 0, 0, 'pool-full');
+  one.observe(503, 1, 0, 0, '');
+  assert.deepEqual(sorted(one.outcomes()), [
+    { status: 200, reason: '', count: 2 },
+    { status: 503, reason: '', count: 1 },
+    { status: 503, reason: 'no-endpoint', count: 1 },
+    { status: 503, reason: 'pool-full', count: 2 },
+  ]);
+});
+
+test('statuses that another edge saw first do not appear here', () => {
+  const [first, second] = [stats(), stats()];
+  for (let status = 100; status < 600; status++) first.observe(status, 1, 0, 0, '');
+  second.observe(599, 1, 0, 0, '');
+  assert.deepEqual(second.outcomes(), [{ status: 599, reason: '', count: 1 }]);
+  assert.equal(first.outcomes().length, 500);
+});
+
+test('an upstream that invents statuses makes no new counters: they count as none', () => {
+  const one = stats();
+  for (const status of [0, -1, 600, 999, 65_536]) one.observe(status, 1, 0, 0, '');
+  assert.deepEqual(one.outcomes(), [{ status: 0, reason: '', count: 5 }]);
+});
+
+test('durations and sizes are counted by bucket and summed, at random', () => {
+  const random = seeded(11);
+  const one = stats();
+  const durations = new Float64Array(BUCKETS_MS.length + 1);
+  const requests = new Float64Array(BUCKETS_BYTES.length + 1);
+  const responses = new Float64Array(BUCKETS_BYTES.length + 1);
+  const sums = [0, 0, 0];
+  const add = (counts: Float64Array, bounds: readonly number[], value: number, sum: number) => {
+    const bucket = bucketOf(bounds, value);
+    counts[bucket] = (counts[bucket] ?? 0) + 1;
+    sums[sum] = (sums[sum] ?? 0) + value;
+  };
+  for (let i = 0; i < 1000; i++) {
+    const [ms, sent, got] = [random() * 20_000, Math.floor(random() * 3e7), Math.floor(random() * 3000)];
+    one.observe(200, ms, sent, got, i % 3 === 0 ? 'upstream-reset' : '');
+    add(durations, BUCKETS_MS, ms, 0);
+    add(requests, BUCKETS_BYTES, sent, 1);
+    add(responses, BUCKETS_BYTES, got, 2);
+  }
+  assert.deepEqual(one.durations, durations);
+  assert.deepEqual(one.requestSizes, requests);
+  assert.deepEqual(one.responseSizes, responses);
+  assert.deepEqual([one.durationSumMs, one.requestBytes, one.responseBytes], sums);
+  assert.equal(one.requests, 1000);
+});

@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Family, readPrometheusText, type Sample } from '../../test/fixture/prometheus-text.ts';
+import { EdgeRegistry } from './edge-registry.ts';
+import { createMetrics, type Gauges } from './metrics.ts';
+
+const GAUGES: Gauges = {
+  connections: 3,
+  ready: true,
+  controlPlaneConnected: false,
+  certificateSecondsLeft: 3600.5,
+  version: '1.2.3',
+  trustDomain: 'mesh.local',
+};
+
+async function scraped(edges: EdgeRegistry, gauges = GAUGES): Promise<Map<string, Family>> {
+  return readPrometheusText((await createMetrics(edges, () => gauges)()).text);
+}
+
+function find(family: Family | undefined, labels: Record<string, string>): Sample | undefined {
+  return family?.samples.find((sample) =>
+    Object.entries(labels).every(([label, value]) => sample.labels[label] === value),
+  );
+}
+
+for (const [fault, text] of [
+  ['a family in two pieces', '# HELP a b\n# TYPE a gauge\na 1\n# HELP a b\n# TYPE a gauge\na{x="1"} 2\n'],
+  ['a sample without TYPE', 'a 1\n'],
+  ['a series twice', '# HELP a b\n# TYPE a gauge\na{x="1"} 1\na{x="1"} 2\n'],
+  ['a quote in a label', '# HELP a b\n# TYPE a gauge\na{x="1"2"} 1\n'],
+  ['an unknown escape', '# HELP a b\n# TYPE a gauge\na{x="\\t"} 1\n'],
+  [
+    'a bucket that falls',
+    '# HELP h b\n# TYPE h histogram\nh_bucket{le="1"} 2\nh_bucket{le="+Inf"} 1\nh_sum 1\nh_count 1\n',
+  ],
+  [
+    '+Inf that is not the count',
+    '# HELP h b\n# TYPE h histogram\nh_bucket{le="+Inf"} 1\nh_sum 1\nh_count 2\n',
+  ],
+  ['no +Inf', '# HELP h b\n# TYPE h histogram\nh_bucket{le="1"} 1\nh_sum 1\nh_count 1\n'],
+  ['a last line without end', '# HELP a b\n# TYPE a gauge\na 1'],
+] as const) {
+  test(`the reader of these tests refuses ${fault}`, () => assert.throws(() => readPrometheusText(text)));
+}
+
+test('the exposition is in the text format, with or without traffic, and says so', async () => {
+  const edges = new EdgeRegistry();
+  const metrics = createMetrics(edges, () => GAUGES);
+  const first = await metrics();
+  assert.match(first.contentType, /^text\/plain; version=0\.0\.4/);
+  readPrometheusText(first.text);
+  const stats = edges.get('source', 'shop/web', 'shop/orders', true);
+  for (let i = 0; i < 100; i++)
+    stats.observe(200 + (i % 5), i * 150, i * 1000, i ** 4, i % 7 ? '' : 'no-route');
+  const families = readPrometheusText((await metrics()).text);
+  for (const { name, help } of families.values()) assert.notEqual(help, '', name);
+  assert.ok(families.has('process_resident_memory_bytes'));
+});
+
+test('requests are counted by edge and status, with what Tulle answered itself by reason', async () => {
+  const edges = new EdgeRegistry();
+  const out = edges.get('source', 'shop/web', 'shop/orders', true);
+  out.observe(200, 3, 0, 10, '');
+  out.observe(200, 700, 0, 10, '');
+  out.observe(503, 1, 0, 0, 'pool-full');
+  out.retries = 2;
+  edges.get('destination', 'unknown', 'shop/web', false).observe(404, 1, 5, 5, '');
+  const families = await scraped(edges);
+  const requests = families.get('istio_requests_total');
+  assert.equal(requests?.type, 'counter');
+  assert.equal(requests?.samples.length, 3);
+  assert.equal(find(requests, { response_code: '200' })?.value, 2);
+  assert.deepEqual(find(requests, { response_code: '503' }), {
+    name: 'istio_requests_total',
+    value: 1,
+    labels: {
+      reporter: 'source',
+      source_workload: 'web',
+      source_workload_namespace: 'shop',
+      source_principal: 'spiffe://mesh.local/ns/shop/sa/web',
+      source_canonical_service: 'web',
+      destination_workload: 'orders',
+      destination_workload_namespace: 'shop',
+      destination_service: 'orders.shop.svc.cluster.local',
+      destination_service_name: 'orders',
+      destination_service_namespace: 'shop',
+      destination_canonical_service: 'orders',
+      request_protocol: 'http',
+      connection_security_policy: 'mutual_tls',
+      response_code: '503',
+      response_flags: '-',
+    },
+  });
+  const local = families.get('tulle_local_responses_total');
+  assert.deepEqual(
+    local?.samples.map(({ labels, value }) => [labels.reason, value]),
+    [['pool-full', 1]],
+  );
+  assert.deepEqual(
+    families.get('tulle_retries_total')?.samples.map(({ value }) => value),
+    [2],
+  );
+});
+
+test('the same edge and status with and without reasons is one series', async () => {
+  const edges = new EdgeRegistry();
+  const stats = edges.get('source', 'a/b', 'c/d', false);
+  stats.observe(503, 1, 0, 0, '');
+  stats.observe(503, 1, 0, 0, 'pool-full');
+  stats.observe(503, 1, 0, 0, 'no-endpoint');
+  const families = await scraped(edges);
+  assert.deepEqual(
+    families.get('istio_requests_total')?.samples.map(({ value }) => value),
+    [3],
+  );
+});
+
+test('histograms hold durations and sizes of every edge', async () => {
+  const edges = new EdgeRegistry();
+  const stats = edges.get('source', 'a/b', 'c/d', false);
+  for (const [ms, sent, got] of [
+    [1, 0, 256],
+    [30, 300, 257],
+    [99_999, 20_000_000, 0],
+  ] as const)
+    stats.observe(200, ms, sent, got, '');
+  const families = await scraped(edges);
+  const durations = families.get('istio_request_duration_milliseconds');
+  assert.equal(find(durations, { le: '1' })?.value, 1);
+  assert.equal(find(durations, { le: '50' })?.value, 2);
+  assert.equal(find(durations, { le: '10000' })?.value, 2);
+  assert.equal(find(durations, { le: '+Inf' })?.value, 3);
+  assert.equal(durations?.samples.find(({ name }) => name.endsWith('_sum'))?.value, 100_030);
+  assert.equal(find(families.get('istio_request_bytes'), { le: '0' })?.value, 1);
+  assert.equal(find(families.get('istio_response_bytes'), { le: '256' })?.value, 2);
+});
+
+test('what was counted is not counted again at the next scrape', async () => {
+  const edges = new EdgeRegistry();
+  edges.get('source', 'a/b', 'c/d', false).observe(200, 1, 0, 0, '');
+  const metrics = createMetrics(edges, () => GAUGES);
+  await metrics();
+  const families = readPrometheusText((await metrics()).text);
+  assert.equal(families.get('istio_requests_total')?.samples[0]?.value, 1);
+  assert.equal(find(families.get('istio_request_duration_milliseconds'), { le: '+Inf' })?.value, 1);
+});
+
+test('gauges are read when scraped; a certificate that is not there has no expiry', async () => {
+  const now: { gauges: Gauges } = { gauges: GAUGES };
+  const metrics = createMetrics(new EdgeRegistry(), () => now.gauges);
+  const values = async () => {
+    const families = readPrometheusText((await metrics()).text);
+    return [
+      'tulle_connections_active',
+      'tulle_ready',
+      'tulle_control_plane_connected',
+      'tulle_certificate_expiry_seconds',
+    ].map((name) => families.get(name)?.samples.map(({ value }) => value));
+  };
+  assert.deepEqual(await values(), [[3], [1], [0], [3600.5]]);
+  now.gauges = { ...GAUGES, connections: 0, ready: false, certificateSecondsLeft: undefined };
+  assert.deepEqual(await values(), [[0], [0], [0], []]);
+});
+
+test('the version is a label', async () => {
+  const families = await scraped(new EdgeRegistry());
+  assert.deepEqual(families.get('tulle_build_info')?.samples, [
+    { name: 'tulle_build_info', labels: { version: '1.2.3' }, value: 1 },
+  ]);
+});
+
+test('an attacker whose name has quotes, backslashes or line ends writes no lines of the exposition', async () => {
+  const edges = new EdgeRegistry();
+  const evil = 'a"} 1\n# TYPE evil counter\nevil{x="\\';
+  edges.get('destination', `shop/${evil}`, `shop/${evil}`, true).observe(200, 1, 0, 0, '');
+  const families = await scraped(edges);
+  assert.ok(!families.has('evil'));
+  const [sample] = families.get('istio_requests_total')?.samples ?? [];
+  assert.equal(sample?.labels.source_workload, evil);
+  assert.equal(sample?.labels.destination_service, `${evil}.shop.svc.cluster.local`);
+});
