@@ -7,32 +7,24 @@ const LOOK_MS = 2_000;
 
 /**
  * Follows a file's content: in place edits, renames over it, and symbolic links that move (Kubernetes).
- * `onText` gets each new content; a file that is away for a moment keeps its last content.
+ * `onText` gets each new content; a file that is away for a moment keeps its last content. `known`: the
+ * content that the caller has read, so that an edit since then is not missed.
  */
-export function watchFile(file: string, onText: (text: string) => void): { close(): void } {
-  let last: string | undefined;
+export function watchFile(file: string, onText: (text: string) => void, known?: string): { close(): void } {
+  let last = known ?? readNow(file);
   let timer: NodeJS.Timeout | undefined;
   const look = (): void => {
     timer = undefined;
-    let text: string;
-    try {
-      text = readFileSync(file, 'utf8');
-    } catch {
-      return;
-    }
-    if (text === last) return;
+    const text = readNow(file);
+    if (text === undefined || text === last) return;
     last = text;
     onText(text);
   };
-  try {
-    last = readFileSync(file, 'utf8');
-  } catch {
-    last = undefined;
-  }
   const soon = (): void => {
     timer ??= setTimeout(look, SETTLE_MS);
   };
   const watcher = watchFolder(file, soon);
+  if (known !== undefined) soon();
   const poll = setInterval(look, LOOK_MS);
   poll.unref();
   return {
@@ -56,5 +48,13 @@ function watchFolder(file: string, onChange: () => void): FSWatcher | undefined 
     return watcher;
   } catch {
     return undefined; // the poll does it alone
+  }
+}
+
+function readNow(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
   }
 }

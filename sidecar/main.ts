@@ -288,13 +288,14 @@ class Sidecar implements RunningSidecar {
   }
 
   private gauges() {
-    const notAfter = this.identity?.current()?.notAfter;
+    const identity = this.identity?.current();
     const state = this.subscription?.state();
     return {
       connections: this.connections.count,
       ready: this.readiness().ready,
       controlPlaneConnected: state?.connected ?? false,
-      certificateSecondsLeft: notAfter === undefined ? undefined : (notAfter - Date.now()) / 1000,
+      certificateSecondsLeft: secondsLeft(identity?.notAfter),
+      rootSecondsLeft: secondsLeft(identity?.rootNotAfter),
       version: VERSION,
       trustDomain: state?.trustDomain ?? 'unknown',
     };
@@ -327,4 +328,8 @@ function onlyGateway(subscription: Subscription): string {
   throw new Error(
     `--gateway-name NAMESPACE/NAME is needed: ${names.length === 0 ? 'no Gateway is known' : `there are ${names.join(', ')}`}`,
   );
+}
+
+function secondsLeft(notAfter: number | undefined): number | undefined {
+  return notAfter === undefined ? undefined : (notAfter - Date.now()) / 1000;
 }

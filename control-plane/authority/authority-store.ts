@@ -11,7 +11,8 @@ export interface StoredRoot {
 /** Where the authority keeps its secrets: one file that only its owner can read. */
 export interface AuthorityStore {
   roots(): StoredRoot[];
-  addRoot(root: StoredRoot): void;
+  /** Keeps a root unless there is one already, made by another process perhaps. */
+  addFirstRoot(root: StoredRoot): void;
   secret(name: string): Buffer | undefined;
   setSecret(name: string, value: Buffer): void;
   setting(name: string): string | undefined;
@@ -20,11 +21,19 @@ export interface AuthorityStore {
 }
 
 const OTHERS = 0o077;
+const SQLITE_BUSY = 5;
+const BUSY_MS = 5_000;
+const MAX_ATTEMPTS = 200;
+
+/** Where the store of a state folder is. */
+export function storeFile(dir: string): string {
+  return join(dir, 'authority.db');
+}
 
 /** Opens `dir/authority.db`. Throws an Error if others can read it: the key may be known already. */
 export function openStore(dir: string): AuthorityStore {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const file = join(dir, 'authority.db');
+  const file = storeFile(dir);
   if (existsSync(file)) {
     const { mode } = statSync(file);
     if ((mode & OTHERS) !== 0) {
@@ -35,23 +44,45 @@ export function openStore(dir: string): AuthorityStore {
   }
   const before = process.umask(0o077);
   try {
-    return storeOf(new DatabaseSync(file), file);
+    return storeOf(new DatabaseSync(file, { timeout: BUSY_MS }), file);
+  } catch (error) {
+    throw new Error(`${file} cannot be used: ${error instanceof Error ? error.message : error}`, {
+      cause: error,
+    });
   } finally {
     process.umask(before);
   }
 }
 
+/** SQLite does not wait for others while a new file changes to WAL: whoever is refused tries again. */
+function writeAhead(database: DatabaseSync): void {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      database.exec('PRAGMA journal_mode = WAL');
+      return;
+    } catch (error) {
+      if ((error as { errcode?: number }).errcode !== SQLITE_BUSY || attempt === MAX_ATTEMPTS) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.random() * 20);
+    }
+  }
+}
+
 function storeOf(database: DatabaseSync, file: string): AuthorityStore {
   // Another process mints tokens in the same file; a kill -9 must lose nothing that was told to anybody.
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;');
+  writeAhead(database);
   database.exec(`
+    PRAGMA synchronous = FULL;
+    BEGIN IMMEDIATE;
     CREATE TABLE IF NOT EXISTS root (id INTEGER PRIMARY KEY, certificate TEXT NOT NULL, key TEXT NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    COMMIT;
   `);
   chmodSync(file, 0o600);
   const roots = database.prepare('SELECT certificate, key FROM root ORDER BY id');
-  const addRoot = database.prepare('INSERT INTO root (certificate, key) VALUES (?, ?)');
+  const addFirstRoot = database.prepare(
+    'INSERT INTO root (certificate, key) SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM root)',
+  );
   const secret = database.prepare('SELECT value FROM secret WHERE name = ?');
   const setSecret = database.prepare('INSERT OR IGNORE INTO secret (name, value) VALUES (?, ?)');
   const setting = database.prepare('SELECT value FROM setting WHERE name = ?');
@@ -59,7 +90,7 @@ function storeOf(database: DatabaseSync, file: string): AuthorityStore {
   return {
     roots: () =>
       roots.all().map((row) => ({ certificatePem: String(row.certificate), keyPem: String(row.key) })),
-    addRoot: ({ certificatePem, keyPem }) => void addRoot.run(certificatePem, keyPem),
+    addFirstRoot: ({ certificatePem, keyPem }) => void addFirstRoot.run(certificatePem, keyPem),
     secret: (name) => {
       const value = secret.get(name)?.value;
       return value instanceof Uint8Array ? Buffer.from(value) : undefined;

@@ -51,23 +51,26 @@ async function authorityOf(
       `${stateDir} is the authority of the trust domain ${known}, not of ${trustDomain}: give another --state, or trustDomain: ${known}`,
     );
   }
-  if (store.roots().length === 0) store.addRoot(await createRoot(trustDomain));
+  if (store.roots().length === 0) store.addFirstRoot(await createRoot(trustDomain));
   const stored = store.roots();
   const newest = stored.at(-1);
   if (newest === undefined) throw new Error(`${stateDir} keeps no root`);
   const root: Root = await loadRoot(newest);
   const bundlePem = stored.map(({ certificatePem }) => certificatePem).join('');
   const bundleFile = join(stateDir, 'bundle.pem');
-  writeFileSync(`${bundleFile}.new`, bundlePem, { mode: 0o644 });
-  renameSync(`${bundleFile}.new`, bundleFile);
+  // Another process may write the same at the same time.
+  writeFileSync(`${bundleFile}.${process.pid}`, bundlePem, { mode: 0o644 });
+  renameSync(`${bundleFile}.${process.pid}`, bundleFile);
 
+  /** The root may end before the life of a leaf has passed. */
+  const rootLeftMs = () => Math.max(1000, root.certificate.notAfter.getTime() - Date.now());
   const issue = async (csrPem: string, workload: string): Promise<IdentityResponse> => {
     const { chainPem, notAfter } = await issueLeaf(root, trustDomain, workload, csrPem, leafLifeMs);
     return {
       chain: chainPem,
       bundle: bundlePem,
       notAfter: notAfter.toISOString(),
-      renewAfterMs: Math.round(leafLifeMs * RENEW_AT),
+      renewAfterMs: Math.round(Math.min(leafLifeMs, rootLeftMs()) * RENEW_AT),
     };
   };
   return {

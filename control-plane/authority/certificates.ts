@@ -102,12 +102,13 @@ async function readRequest(csrPem: string): Promise<x509.PublicKey> {
   if (csrPem.length > MAX_CSR)
     throw new AuthorityError('ERR_CSR', `the certificate request has more than ${MAX_CSR} bytes`);
   let request: x509.Pkcs10CertificateRequest;
+  let algorithm: x509.PublicKey['algorithm'];
   try {
     request = new x509.Pkcs10CertificateRequest(csrPem);
+    ({ algorithm } = request.publicKey); // read when it is asked for
   } catch {
     throw new AuthorityError('ERR_CSR', 'the certificate request is not PKCS#10 in PEM');
   }
-  const { algorithm } = request.publicKey;
   if (algorithm.name !== 'ECDSA' || !('namedCurve' in algorithm) || algorithm.namedCurve !== 'P-256') {
     throw new AuthorityError('ERR_CSR', 'the key of the certificate request is not ECDSA P-256');
   }

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createCertificateRequest } from '../../protocol/certificate-request.ts';
 import { openAuthority } from './authority.ts';
@@ -27,6 +27,7 @@ export async function issueFiles(
       key: join(folder, 'key.pem'),
       bundle: join(folder, 'bundle.pem'),
     };
+    rmSync(files.key, { force: true }); // the mode is that of a new file only
     writeFileSync(files.key, keyPem, { mode: 0o600 });
     writeFileSync(files.cert, chain);
     writeFileSync(files.bundle, bundle);

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { errors, jwtVerify, SignJWT } from 'jose';
 import { isWorkload } from '../../protocol/spiffe.ts';
 import { AuthorityError } from './authority-error.ts';
-import { type AuthorityStore, openStore } from './authority-store.ts';
+import { type AuthorityStore, openStore, storeFile } from './authority-store.ts';
 
 const AUDIENCE = 'tulle';
 const SECRET = 'join-token';
@@ -35,6 +36,8 @@ export async function mintToken(store: AuthorityStore, workload: string, ttlMs: 
 
 /** The same from outside of a running control plane, by its state directory. */
 export async function mintJoinToken(stateDir: string, workload: string, ttlMs: number): Promise<string> {
+  if (!existsSync(storeFile(stateDir)))
+    throw new Error(`${stateDir} is not the state of a control plane: there is no authority.db in it`);
   const store = openStore(stateDir);
   try {
     return await mintToken(store, workload, ttlMs);

@@ -16,7 +16,7 @@ const MAX_SUBSCRIPTIONS = 20_000;
 /**
  * One sidecar's stream: it says what it uses, gets a snapshot of each and then its changes. A sidecar
  * that reads slowly gets the newest state of each resource, not every state there was: what waits for
- * it is a set of names, never a queue of messages.
+ * it is names and versions, never a queue of messages.
  */
 export class ResourceStream {
   private readonly stream: ServerHttp2Stream;
@@ -24,7 +24,8 @@ export class ResourceStream {
   private readonly log: Log;
   private readonly peer: string;
   private readonly subscribed = new Set<string>();
-  private readonly waiting = new Set<string>();
+  /** What is to be told, with the version that the sidecar knows already. */
+  private readonly waiting = new Map<string, string | undefined>();
   private blocked = false;
 
   constructor(stream: ServerHttp2Stream, registry: Registry, peer: string, log: Log) {
@@ -56,7 +57,7 @@ export class ResourceStream {
   onChanges(changes: readonly Change[]): void {
     for (const { kind, key } of changes) {
       const id = `${kind} ${key}`;
-      if (this.subscribed.has(id)) this.waiting.add(id);
+      if (this.subscribed.has(id) && !this.waiting.has(id)) this.waiting.set(id, undefined);
     }
     this.flush();
   }
@@ -69,6 +70,7 @@ export class ResourceStream {
   }
 
   private onLine(line: string): void {
+    if (this.stream.writableEnded) return; // it was told bye
     let value: unknown;
     try {
       value = JSON.parse(line);
@@ -99,21 +101,21 @@ export class ResourceStream {
         return;
       }
       this.subscribed.add(`${kind} ${key}`);
-      // Resume: what the sidecar knows already is not sent again.
-      if (version !== undefined && this.registry.get(kind, key)?.version === version)
-        this.write({ type: 'unchanged', kind, key, version });
-      else this.waiting.add(`${kind} ${key}`);
+      this.waiting.set(`${kind} ${key}`, version);
     }
     this.flush();
   }
 
   private flush(): void {
-    for (const id of this.waiting) {
+    for (const [id, known] of this.waiting) {
       if (this.blocked) return;
       this.waiting.delete(id);
       const [kind, key] = id.split(' ', 2) as [ResourceKind, string]; // as it was joined above
       const resource = this.registry.get(kind, key);
-      this.write(resource === undefined ? { type: 'absent', kind, key } : { type: 'resource', resource });
+      if (resource === undefined) this.write({ type: 'absent', kind, key });
+      // Resume: what the sidecar knows already is not sent again.
+      else if (resource.version === known) this.write({ type: 'unchanged', kind, key, version: known });
+      else this.write({ type: 'resource', resource });
     }
   }
 

@@ -2,10 +2,12 @@ import { X509Certificate } from 'node:crypto';
 import {
   createSecureServer,
   type Http2SecureServer,
+  type Http2Session,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { createCertificateRequest } from '../../protocol/certificate-request.ts';
 import { CONTROL_PLANE_WORKLOAD } from '../../protocol/control-messages.ts';
@@ -21,6 +23,7 @@ const MAX_BODY = 32 * 1024;
 const PING_MS = 5_000;
 const MAX_SESSIONS = 4096;
 const DRAIN_MS = 1_000;
+const STRANGER_MS = 10_000;
 
 export interface ControlServer {
   /** HOST:PORT. */
@@ -28,14 +31,18 @@ export interface ControlServer {
   close(): Promise<void>;
 }
 
-/** Serves sidecars over mTLS HTTP/2. Throws an Error that names the address. */
+/**
+ * Serves sidecars over mTLS HTTP/2. Who has no certificate of the mesh is let go `strangerMs` after it last
+ * began or ended a request. Throws an Error that names the address.
+ */
 export async function openControlServer(
   listen: { host: string; port: number },
   authority: Authority,
   registry: Registry,
   log: Log,
+  strangerMs = STRANGER_MS,
 ): Promise<ControlServer> {
-  const server = new Server(authority, registry, log);
+  const server = new Server(authority, registry, log, strangerMs);
   await server.start(listen);
   return server;
 }
@@ -45,15 +52,19 @@ class Server implements ControlServer {
   private readonly authority: Authority;
   private readonly registry: Registry;
   private readonly log: Log;
+  private readonly strangerMs: number;
   private http: Http2SecureServer | undefined = undefined;
   private readonly sessions = new Set<ServerHttp2Session>();
+  /** Those too that have no session yet. */
+  private readonly sockets = new Set<Socket>();
   private readonly streams = new Set<ResourceStream>();
   private renewal: NodeJS.Timeout | undefined = undefined;
 
-  constructor(authority: Authority, registry: Registry, log: Log) {
+  constructor(authority: Authority, registry: Registry, log: Log, strangerMs: number) {
     this.authority = authority;
     this.registry = registry;
     this.log = log;
+    this.strangerMs = strangerMs;
   }
 
   async start({ host, port }: { host: string; port: number }): Promise<void> {
@@ -64,11 +75,15 @@ class Server implements ControlServer {
       requestCert: true,
       rejectUnauthorized: false,
       allowHTTP1: false,
+      handshakeTimeout: this.strangerMs,
       maxSessionMemory: 64,
       settings: { maxConcurrentStreams: 16 },
     });
     this.http = http;
-    this.scheduleRenewal(own.renewAfterMs);
+    http.on('connection', (socket: Socket) => {
+      this.sockets.add(socket);
+      socket.on('close', () => this.sockets.delete(socket));
+    });
     http.on('session', (session) => this.onSession(session));
     http.on('stream', (stream, headers) => this.onStream(stream as ServerHttp2Stream, headers)); // a server's streams are server streams
     http.on('sessionError', (error) => this.log.debug({ error: error.message }, 'a session failed'));
@@ -81,6 +96,7 @@ class Server implements ControlServer {
       );
       http.listen({ host, port }, resolve);
     });
+    this.scheduleRenewal(own.renewAfterMs);
     const bound = http.address();
     if (bound === null || typeof bound === 'string') throw new Error('the control plane has no address');
     this.address =
@@ -124,6 +140,7 @@ class Server implements ControlServer {
     this.sessions.add(session);
     session.on('error', () => {});
     const stop = keepAlive(session, PING_MS);
+    if (this.peerOf(session) === undefined) limitStranger(session, this.strangerMs);
     session.on('close', () => {
       stop();
       this.sessions.delete(session);
@@ -133,7 +150,7 @@ class Server implements ControlServer {
   private onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     stream.on('error', () => {});
     const call = `${headers[':method']} ${headers[':path']}`;
-    const peer = this.peerOf(stream);
+    const peer = this.peerOf(stream.session);
     if (call === 'POST /v1/identity') void this.identity(stream, peer);
     else if (call !== 'POST /v1/resources')
       answer(stream, 404, {
@@ -155,8 +172,8 @@ class Server implements ControlServer {
   }
 
   /** Who proved itself by a certificate of this mesh, if anybody. */
-  private peerOf(stream: ServerHttp2Stream): string | undefined {
-    const socket = stream.session?.socket as TLSSocket | undefined;
+  private peerOf(session: Http2Session | undefined): string | undefined {
+    const socket = session?.socket as TLSSocket | undefined;
     if (socket?.authorized !== true) return undefined;
     const peer = peerWorkload(socket, this.authority.trustDomain);
     return 'workload' in peer ? peer.workload : undefined;
@@ -194,6 +211,7 @@ class Server implements ControlServer {
     await new Promise<void>((resolve) => {
       const force = setTimeout(() => {
         for (const session of this.sessions) session.destroy();
+        for (const socket of this.sockets) socket.destroy();
       }, DRAIN_MS);
       http.close(() => {
         clearTimeout(force);
@@ -219,16 +237,30 @@ function keepAlive(session: ServerHttp2Session, everyMs: number): () => void {
   return () => clearInterval(timer);
 }
 
+/** Strangers must not hold the sessions of others, be it in silence or with a request that they never finish. */
+function limitStranger(session: ServerHttp2Session, afterMs: number): void {
+  const timer = setTimeout(() => session.destroy(), afterMs);
+  timer.unref();
+  session.on('stream', (stream: ServerHttp2Stream) => {
+    timer.refresh();
+    stream.on('close', () => timer.refresh());
+  });
+  session.on('close', () => clearTimeout(timer));
+}
+
 function answer(stream: ServerHttp2Stream, status: number, body: object): void {
   if (stream.destroyed || stream.headersSent) return;
   stream.respond({ ':status': status, 'content-type': 'application/json' });
   stream.end(JSON.stringify(body));
+  // Of a request that was not read to its end, no more is wanted (RFC 9113 section 8.1).
+  if (!stream.readableEnded) stream.close();
 }
 
 async function readBody(stream: ServerHttp2Stream): Promise<string> {
   const parts: Buffer[] = [];
   let length = 0;
-  for await (const part of stream as AsyncIterable<Buffer>) {
+  // Not destroyed when it is too long: the answer says so.
+  for await (const part of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     length += part.length;
     if (length > MAX_BODY) throw new Error('the body is too long');
     parts.push(part);

@@ -40,7 +40,7 @@ export function openFileRegistry(file: string, log: Log): Registry {
   const first = parseMesh(text, file);
   const told = first.problems.map(formatProblem);
   if (first.mesh === undefined) throw new MeshFileError(`${file} cannot be used:\n  ${told.join('\n  ')}`);
-  return new FileRegistry(file, resourcesOf(first.mesh), first.problems, log);
+  return new FileRegistry(file, text, resourcesOf(first.mesh), first.problems, log);
 }
 
 class FileRegistry implements Registry {
@@ -52,12 +52,12 @@ class FileRegistry implements Registry {
   private readonly listeners: ((changes: readonly Change[]) => void)[] = [];
   private readonly watcher: { close(): void };
 
-  constructor(file: string, resources: Resources, problems: readonly Problem[], log: Log) {
+  constructor(file: string, text: string, resources: Resources, problems: readonly Problem[], log: Log) {
     this.file = file;
     this.resources = resources;
     this.log = log;
     this.tell(problems);
-    this.watcher = watchFile(file, (text) => this.reload(text));
+    this.watcher = watchFile(file, (edited) => this.reload(edited), text);
   }
 
   get trustDomain(): string {

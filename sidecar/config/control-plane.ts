@@ -12,6 +12,8 @@ import type { Subscription, SubscriptionState } from './subscription.ts';
 const FIRST_BACKOFF_MS = 100;
 const LAST_BACKOFF_MS = 5_000;
 const MAX_LINE = 4 * 1024 * 1024;
+/** A control plane refuses a message of more than 10 000. */
+const MAX_RESOURCES = 5_000;
 const WIRE_VERSION = 1;
 
 export interface SubscriptionOptions {
@@ -143,7 +145,8 @@ class ControlPlaneSubscription implements Subscription {
       const [kind, key] = id.split(' ', 2) as [ResourceKind, string]; // as want() joined them
       return { kind, key, ...(version !== '' && { version }) };
     });
-    if (resources.length > 0) this.send({ type: 'subscribe', resources });
+    for (let from = 0; from < resources.length; from += MAX_RESOURCES)
+      this.send({ type: 'subscribe', resources: resources.slice(from, from + MAX_RESOURCES) });
   }
 
   private send(message: ClientMessage): void {
@@ -186,6 +189,7 @@ class ControlPlaneSubscription implements Subscription {
         return;
       case 'bye':
         this.lastError = message.reason;
+        this.stream?.end(); // a session closes when its streams have ended on both sides
         this.session?.close();
         return;
       default:

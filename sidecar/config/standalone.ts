@@ -130,6 +130,9 @@ class StandaloneSubscription implements Subscription {
 
   close(): void {
     this.watcher.close();
+    // A reading may be under way.
+    this.resourceListeners.length = 0;
+    this.absentListeners.length = 0;
   }
 
   private tell(kind: ResourceKind, key: string): void {

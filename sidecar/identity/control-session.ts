@@ -16,7 +16,8 @@ export function openControlSession(
   identity: Identity | undefined,
 ): ClientHttp2Session {
   const session = connect(`https://${address}`, {
-    ca: bundlePem,
+    ca: [bundlePem], // in a list: an empty text alone would mean all public roots
+    rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says: it gets the join token
     minVersion: 'TLSv1.3',
     checkServerIdentity: (_host: string, certificate: PeerCertificate) => refusal(certificate),
     ...(identity !== undefined && { key: identity.keyPem, cert: identity.chainPem }),

@@ -17,15 +17,16 @@ export function openFileIdentity(certFile: string, keyFile: string, bundleFile: 
   const reload = (): void => {
     try {
       const next = read();
+      lastError = undefined;
       if (next.chainPem === current.chainPem && next.bundlePem === current.bundlePem) return;
       current = next;
-      lastError = undefined;
       for (const listener of listeners) listener(next);
     } catch (error) {
       lastError = error instanceof Error ? error.message : String(error);
     }
   };
   const watchers = [certFile, keyFile, bundleFile].map((file) => watchFile(file, reload));
+  reload(); // an edit may have come before the watchers
   return {
     current: () => current,
     onChange(listener) {

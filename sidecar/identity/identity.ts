@@ -12,6 +12,8 @@ export interface Identity {
   /** Wall clock, ms. */
   readonly notBefore: number;
   readonly notAfter: number;
+  /** When the first of the trusted roots ends: wall clock, ms. */
+  readonly rootNotAfter: number;
 }
 
 /** Where an identity comes from, and its successors. */

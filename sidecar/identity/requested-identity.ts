@@ -37,6 +37,8 @@ class RequestedIdentity implements IdentitySource {
   private failures = 0;
   private turn = 0;
   private closed = false;
+  /** Of the request that is under way. */
+  private session: ClientHttp2Session | undefined = undefined;
 
   constructor(options: IdentityOptions) {
     this.options = options;
@@ -59,6 +61,7 @@ class RequestedIdentity implements IdentitySource {
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);
+    this.session?.destroy();
   }
 
   private async renew(): Promise<void> {
@@ -93,6 +96,7 @@ class RequestedIdentity implements IdentitySource {
     const valid =
       this.identity !== undefined && this.identity.notAfter > Date.now() ? this.identity : undefined;
     const session = openControlSession(address, this.identity?.bundlePem ?? bundlePem, valid);
+    this.session = session;
     try {
       const body = JSON.stringify(valid === undefined ? { csr: csrPem, token: token() } : { csr: csrPem });
       const response = await post(session, address, body);

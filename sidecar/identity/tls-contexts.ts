@@ -9,7 +9,7 @@ export function contextOptions(identity: Identity): SecureContextOptions {
   return {
     key: identity.keyPem,
     cert: identity.chainPem,
-    ca: identity.bundlePem,
+    ca: [identity.bundlePem], // in a list: an empty text alone would mean all public roots
     minVersion: 'TLSv1.3',
     maxVersion: 'TLSv1.3',
   };

@@ -187,6 +187,7 @@ test('of an identity the certificates are told, and nothing of its key', async (
     bundlePem: `${pem}\n${pem}\n`,
     notBefore: 0,
     notAfter: 0,
+    rootNotAfter: 0,
   };
   const view = certsView(source(identity, 'the last renewal failed'));
   const one = {

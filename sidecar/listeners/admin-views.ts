@@ -1,7 +1,8 @@
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import type { GatewayResource } from '../../protocol/resources.ts';
 import type { HeaderChanges, Route } from '../../protocol/route.ts';
 import type { IdentitySource } from '../identity/identity.ts';
+import { certificates } from '../identity/read-identity.ts';
 import type { RunningService } from '../routing/services.ts';
 
 /** The running tables: what is listed here is shown, nothing else. */
@@ -67,23 +68,19 @@ export function certsView(source: IdentitySource | undefined): unknown {
   if (identity === undefined) return { identity: null, error: source?.lastError() ?? null };
   return {
     identity: identity.spiffeId,
-    chain: certificates(identity.chainPem),
-    bundle: certificates(identity.bundlePem),
+    chain: certificates(identity.chainPem).map(shown),
+    bundle: certificates(identity.bundlePem).map(shown),
     error: source?.lastError() ?? null,
   };
 }
 
-function certificates(pem: string): unknown[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  return blocks.map((block) => {
-    const certificate = new X509Certificate(block);
-    return {
-      subject: certificate.subject,
-      names: certificate.subjectAltName,
-      issuer: certificate.issuer,
-      serial: certificate.serialNumber,
-      notBefore: certificate.validFromDate.toISOString(),
-      notAfter: certificate.validToDate.toISOString(),
-    };
-  });
+function shown(certificate: X509Certificate): unknown {
+  return {
+    subject: certificate.subject,
+    names: certificate.subjectAltName,
+    issuer: certificate.issuer,
+    serial: certificate.serialNumber,
+    notBefore: certificate.validFromDate.toISOString(),
+    notAfter: certificate.validToDate.toISOString(),
+  };
 }

@@ -9,6 +9,7 @@ const GAUGES: Gauges = {
   ready: true,
   controlPlaneConnected: false,
   certificateSecondsLeft: 3600.5,
+  rootSecondsLeft: 7200,
   version: '1.2.3',
   trustDomain: 'mesh.local',
 };
@@ -155,11 +156,18 @@ test('gauges are read when scraped; a certificate that is not there has no expir
       'tulle_ready',
       'tulle_control_plane_connected',
       'tulle_certificate_expiry_seconds',
+      'tulle_root_expiry_seconds',
     ].map((name) => families.get(name)?.samples.map(({ value }) => value));
   };
-  assert.deepEqual(await values(), [[3], [1], [0], [3600.5]]);
-  now.gauges = { ...GAUGES, connections: 0, ready: false, certificateSecondsLeft: undefined };
-  assert.deepEqual(await values(), [[0], [0], [0], []]);
+  assert.deepEqual(await values(), [[3], [1], [0], [3600.5], [7200]]);
+  now.gauges = {
+    ...GAUGES,
+    connections: 0,
+    ready: false,
+    certificateSecondsLeft: undefined,
+    rootSecondsLeft: undefined,
+  };
+  assert.deepEqual(await values(), [[0], [0], [0], [], []]);
 });
 
 test('the version is a label', async () => {

@@ -12,6 +12,8 @@ export interface Gauges {
   readonly controlPlaneConnected: boolean;
   /** Seconds to the certificate's end; undefined without one. */
   readonly certificateSecondsLeft: number | undefined;
+  /** Seconds to the end of the first of the trusted roots. */
+  readonly rootSecondsLeft: number | undefined;
   readonly version: string;
   readonly trustDomain: string;
 }
@@ -149,6 +151,11 @@ function registerGauges(prom: Prom, registry: Registry, gauges: () => Gauges): v
     'tulle_certificate_expiry_seconds',
     'Seconds to the end of the own certificate.',
     ({ certificateSecondsLeft }) => certificateSecondsLeft,
+  );
+  gauge(
+    'tulle_root_expiry_seconds',
+    'Seconds to the end of the first of the trusted roots.',
+    ({ rootSecondsLeft }) => rootSecondsLeft,
   );
   new prom.Gauge({
     name: 'tulle_build_info',
