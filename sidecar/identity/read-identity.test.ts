@@ -21,6 +21,7 @@ test('certificate, key and bundle are an identity, with its names and its dates'
     bundlePem: authority.bundlePem,
     notBefore: Date.parse(leaf.validFrom),
     notAfter: Date.parse(leaf.validTo),
+    rootNotAfter: Date.parse(new X509Certificate(authority.bundlePem).validTo),
   });
 });
 
