@@ -215,6 +215,9 @@ class Sidecar implements RunningSidecar {
     subscription.onResource((resource: Resource) => {
       if (resource.kind === 'gateway' && resource.key === name) router.update(resource);
     });
+    subscription.onAbsent((kind, key) => {
+      if (kind === 'gateway' && key === name) router.absent();
+    });
     services.onService(() => router.refresh());
     subscription.want('gateway', name);
     this.addresses.gateway = await this.serve(

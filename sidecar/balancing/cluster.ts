@@ -55,6 +55,7 @@ export class Cluster {
       const same = kept !== undefined && kept.description.identity === description.identity;
       const endpoint = same ? kept.endpoint : this.make(description);
       endpoint.weight = description.weight;
+      endpoint.zone = description.zone;
       endpoint.setLimits(this.limits);
       this.known.set(description.address, { endpoint, description });
     }

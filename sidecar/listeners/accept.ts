@@ -36,7 +36,8 @@ export function accept(address: string, onSocket: (socket: Socket) => void): Pro
       { noDelay: true, keepAlive: true, allowHalfOpen: true, pauseOnConnect: true },
       onSocket,
     );
-    server.once('error', (error: NodeJS.ErrnoException) => {
+    // Later ones are of single connections that could not be accepted: they must not end the process.
+    server.on('error', (error: NodeJS.ErrnoException) => {
       reject(new Error(`cannot listen on ${address}: ${error.code ?? error.message}`));
     });
     server.listen({ host, port, backlog: 1024 }, () => {

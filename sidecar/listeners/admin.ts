@@ -59,6 +59,10 @@ interface Page {
   readonly status: number;
   readonly type: string;
   readonly body: string;
+  /** Methods there are, where the request's is none of them (RFC 9110 section 15.5.6). */
+  readonly allow?: string;
+  /** What happens once it is sent: a drain may end this very connection. */
+  readonly after?: () => void;
 }
 
 function text(status: number, body: string): Page {
@@ -119,15 +123,17 @@ class AdminHandler implements RequestHandler {
     this.onGone();
   }
 
-  private send({ status, type, body }: Page, isHead: boolean): void {
+  private send({ status, type, body, allow, after }: Page, isHead: boolean): void {
     const bytes = Buffer.from(body);
     const close = this.server.willClose ? 'connection: close\r\n' : '';
+    const methods = allow === undefined ? '' : `allow: ${allow}\r\n`;
     const head =
       `HTTP/1.1 ${status} ${phrase(status)}\r\ncontent-type: ${type}\r\ncontent-length: ${bytes.length}\r\n` +
-      `cache-control: no-store\r\nx-content-type-options: nosniff\r\n${close}\r\n`;
+      `cache-control: no-store\r\nx-content-type-options: nosniff\r\n${methods}${close}\r\n`;
     this.server.responseHead(head);
     if (!isHead) this.server.responseData(undefined, bytes, 0, bytes.length);
     this.server.responseEnd();
+    after?.();
   }
 }
 
@@ -140,11 +146,8 @@ function hostIsLocal(head: Head): boolean {
 async function page(head: Head, sources: AdminSources): Promise<Page> {
   const path = head.target.split('?', 1)[0] ?? '/';
   if (!hostIsLocal(head)) return text(403, 'the admin port is reached by localhost or an IP address only\n');
-  if (head.method === 'POST' && path === '/drain') {
-    sources.drain();
-    return text(202, 'draining\n');
-  }
-  if (head.method !== 'GET' && head.method !== 'HEAD') return text(405, `there are: ${PAGES}\n`);
+  if (path === '/drain') return drain(head, sources);
+  if (head.method !== 'GET' && head.method !== 'HEAD') return notAllowed('GET, HEAD');
   switch (path) {
     case '/livez':
       return text(200, 'ok\n');
@@ -167,6 +170,17 @@ async function page(head: Head, sources: AdminSources): Promise<Page> {
         ? explain(path.slice('/explain/'.length), head, sources)
         : text(404, `there are: ${PAGES}\n`);
   }
+}
+
+/** A page in a browser may post anywhere without asking, but it says that it is one. */
+function drain(head: Head, sources: AdminSources): Page {
+  if (head.method !== 'POST') return notAllowed('POST');
+  if (head.get('origin') !== undefined) return text(403, 'a page in a browser may not drain\n');
+  return { ...text(202, 'draining\n'), after: () => sources.drain() };
+}
+
+function notAllowed(allow: string): Page {
+  return { ...text(405, `there are: ${PAGES}\n`), allow };
 }
 
 function explain(id: string, head: Head, sources: AdminSources): Page {

@@ -25,7 +25,7 @@ export class GatewayRouter {
   }
 
   get known(): boolean {
-    return this.table !== undefined;
+    return this.resource !== undefined;
   }
 
   update(resource: GatewayResource): void {
@@ -35,6 +35,14 @@ export class GatewayRouter {
     for (const route of resource.routes) {
       for (const rule of route.rules) for (const backend of rule.backends) this.services.pin(backend.service);
     }
+    this.firstWord.wake();
+  }
+
+  /** There is no such Gateway, or no longer: nothing is served, and nobody waits for it. */
+  absent(): void {
+    this.resource = undefined;
+    this.table = compileRoutes([]);
+    this.composed.length = 0;
     this.firstWord.wake();
   }
 
@@ -48,7 +56,9 @@ export class GatewayRouter {
       return {
         status: 404,
         code: 'no-route',
-        detail: `no route of ${this.name} matches host "${exchange.host}" and path "${exchange.path}"`,
+        detail: this.known
+          ? `no route of ${this.name} matches host "${exchange.host}" and path "${exchange.path}"`
+          : `there is no Gateway ${this.name}`,
       };
     }
     return (rule.slot as Plan | undefined) ?? this.compose(rule);

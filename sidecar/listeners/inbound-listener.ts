@@ -20,7 +20,7 @@ export interface InboundParts {
   readonly connections: Connections;
   readonly identity: IdentitySource | undefined;
   readonly mtls: MtlsParts | undefined;
-  /** Whether only mesh mTLS is let in, as far as is known now. */
+  /** Whether only mesh mTLS is let in, so too while it is not known. */
   readonly strict: () => boolean;
   /** Where the application listens. */
   readonly application: string;
@@ -45,12 +45,18 @@ export class InboundListener {
     const arrived = connections.addArriving(socket);
     socket.once('close', arrived);
     let seen: Buffer = Buffer.alloc(0);
+    let endMs = 0;
     const look = (bytes: Buffer): void => {
-      // Once something came, the rest of a hello must not take longer than a head may.
-      socket.setTimeout(limits.headMs);
       seen = seen.length === 0 ? bytes : Buffer.concat([seen, bytes]);
       const hello = looksLikeTls(seen[0]) ? readClientHello(seen) : undefined;
-      if (hello === 'more') return;
+      if (hello === 'more') {
+        // The rest of a hello must not take longer than a head may, however it trickles in.
+        const nowMs = performance.now();
+        if (endMs === 0) endMs = nowMs + limits.headMs;
+        if (nowMs < endMs) socket.setTimeout(endMs - nowMs);
+        else socket.destroy();
+        return;
+      }
       socket.off('data', look);
       socket.off('end', leave);
       socket.pause();
@@ -95,7 +101,7 @@ export class InboundListener {
   }
 
   private tlsAcceptor(): TlsAcceptor | undefined {
-    const { identity, mtls, log } = this.parts;
+    const { identity, limits, mtls, log } = this.parts;
     const current = identity?.current();
     if (
       this.acceptor === undefined &&
@@ -106,6 +112,7 @@ export class InboundListener {
       this.acceptor = new mtls.TlsAcceptor(
         identity,
         current,
+        limits.headMs,
         (socket) => this.serveSecure(socket),
         (error, socket) =>
           log.warn({ peer: socket.remoteAddress, error: error.message }, 'a mesh handshake failed'),
@@ -137,13 +144,13 @@ export class InboundListener {
     connections.add(connection);
   }
 
-  /** TLS that is not the mesh's is the application's own: not read, not changed. In strict mode nobody comes in so. */
+  /** TLS that is not the mesh's is the application's own: not read, not changed. In strict mode, or while that is unknown, nobody comes in so. */
   private passThrough(socket: Socket, first: Buffer): void {
     const { strict, application, connections, log } = this.parts;
     if (strict()) {
       log.warn(
         { peer: socket.remoteAddress, reason: 'mtls-required' },
-        'TLS that is not mesh mTLS was refused: tulle.dev/mtls is strict',
+        'TLS that is not mesh mTLS was refused: tulle.dev/mtls is strict, or nothing is known of the service yet',
       );
       socket.destroy();
       return;

@@ -40,8 +40,9 @@ export class InboundRouter {
     this.parts = parts;
   }
 
+  /** What is not known to be permissive is strict. */
   get strict(): boolean {
-    return this.service.resource?.settings.mtls === 'strict';
+    return this.service.resource?.settings.mtls !== 'permissive';
   }
 
   /** Policy unknown means refused: nobody is let in on a guess. */

@@ -10,10 +10,11 @@ export class TlsAcceptor {
   private readonly ticketKeys = new TicketKeys();
   private readonly stopListening: () => void;
 
-  /** `onSecure` gets sockets whose certificate chain was verified by the handshake. */
+  /** `onSecure` gets sockets whose certificate chain was verified by the handshake, which may take `handshakeMs`. */
   constructor(
     source: IdentitySource,
     identity: Identity,
+    handshakeMs: number,
     onSecure: (socket: TLSSocket) => void,
     onFailed: (error: Error, socket: TLSSocket) => void,
   ) {
@@ -26,11 +27,15 @@ export class TlsAcceptor {
         requestCert: true,
         rejectUnauthorized: true,
         allowHalfOpen: true,
-        handshakeTimeout: 10_000,
+        handshakeTimeout: handshakeMs,
       } as Parameters<typeof createServer>[0],
       onSecure,
     );
-    this.server.on('tlsClientError', onFailed);
+    this.server.on('tlsClientError', (error, socket) => {
+      onFailed(error, socket);
+      // Node tells of a handshake that takes too long, but leaves its socket open.
+      socket.destroy();
+    });
     // A renewed leaf serves new connections; those that are open go on with theirs.
     this.stopListening = source.onChange((next) => {
       this.server.setSecureContext({ ...contextOptions(next), sessionIdContext: 'tulle' });

@@ -21,6 +21,11 @@ export class FirstWord implements Pending {
     return this.ageMs < FIRST_USE_MS;
   }
 
+  /** Whether somebody waits for it. */
+  get awaited(): boolean {
+    return this.waiting.size > 0;
+  }
+
   wait(proceed: () => void): () => void {
     const waiter = (): void => {
       clearTimeout(timer);

@@ -227,11 +227,12 @@ export class RunningServices {
   private accept(resource: ServiceResource): void {
     const service = this.services.get(resource.key);
     if (service === undefined) return;
+    // Present before its backends are followed: they must not take its own place.
+    service.update(resource);
     for (const route of resource.routes) {
       for (const rule of route.rules)
         for (const backend of rule.backends) this.use(backend.service, performance.now());
     }
-    service.update(resource);
     for (const listener of this.listeners) listener(resource);
   }
 
@@ -244,10 +245,13 @@ export class RunningServices {
     }
   }
 
-  /** Of the names of which nothing is known, or nothing good, the one that was asked for first. */
+  /**
+   * Of the names of which nothing is known, or nothing good, the one that was asked for first. Not one that
+   * requests wait for: they would ask for it again at once, and push out others that are waited for.
+   */
   private dropStranger(): void {
     for (const [key, service] of this.services) {
-      if (service.present || this.pinned.has(key)) continue;
+      if (service.present || service.firstWord.awaited || this.pinned.has(key)) continue;
       this.forget(key, service);
       return;
     }
