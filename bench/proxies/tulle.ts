@@ -24,6 +24,8 @@ function identity(files: { cert: string; key: string }, bundle: string): string[
 
 /** Tulle's sidecar as it is shipped: its outbound side, or its inbound side before the application. */
 export function tullePeer(main: string, version: string): Peer {
+  // The bin has flags of its own in its first line; sources are run by this Node.
+  const source = main.endsWith('.ts');
   return {
     name: 'tulle',
     version,
@@ -46,7 +48,6 @@ export function tullePeer(main: string, version: string): Peer {
             ...(hop.speaks === 'mtls' ? identity(client, bundle) : []),
           ];
       const args = [
-        main,
         'sidecar',
         '--standalone',
         file,
@@ -56,7 +57,7 @@ export function tullePeer(main: string, version: string): Peer {
         '127.0.0.1:0',
         ...side,
       ];
-      return { command: process.execPath, args };
+      return source ? { command: process.execPath, args: [main, ...args] } : { command: main, args };
     },
   };
 }

@@ -3,7 +3,6 @@ import { asUpstreamProblem, type FramingProblem, PROBLEMS } from './framing-prob
 import { CHUNKED, type Head, LENGTH, NO_BODY, UNTIL_CLOSE } from './head.ts';
 import { FAILED, HeadParser, INCOMPLETE } from './head-parser.ts';
 import type { Limits } from './limits.ts';
-import { joined } from './server-connection.ts';
 import type { Transport, TransportReader } from './transport.ts';
 
 /** What a client connection tells of the response to its one current request. */
@@ -97,7 +96,7 @@ export class ClientConnection implements TransportReader {
     const head = this.pendingHead;
     if (head === '') return this.transport.forward(source, bytes, start, end);
     this.pendingHead = '';
-    return this.transport.write(joined(head, bytes, start, end));
+    return this.transport.writeJoined(head, bytes, start, end);
   }
 
   requestEnd(): void {

@@ -7,7 +7,7 @@ import { turn, until } from '../../test/fixture/wait.ts';
 import { type FramingProblem, PROBLEMS } from './framing-problem.ts';
 import type { Head } from './head.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
-import { joined, type RequestHandler, ServerConnection } from './server-connection.ts';
+import { type RequestHandler, ServerConnection } from './server-connection.ts';
 import { Transport } from './transport.ts';
 
 const GET = 'GET /a HTTP/1.1\r\nHost: h\r\n\r\n';
@@ -510,14 +510,4 @@ test('an interim head goes out before the answer', async (context) => {
   await until('the end', () => events.includes('end'));
   answer();
   assert.match(await client.expect('ok'), /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK/);
-});
-
-test('head and body joined are the bytes of both, small or large, whatever bytes they are', () => {
-  const head = 'HTTP/1.1 200 \xe9\r\n\r\n';
-  for (const length of [0, 1, 2048, 2049, 70_000]) {
-    const bytes = Buffer.from(Array.from({ length: length + 2 }, (_, index) => index % 256));
-    const both = joined(head, bytes, 1, length + 1);
-    const written = typeof both === 'string' ? Buffer.from(both, 'latin1') : both;
-    assert.deepEqual(written, Buffer.concat([Buffer.from(head, 'latin1'), bytes.subarray(1, length + 1)]));
-  }
 });

@@ -4,7 +4,7 @@ import { CHUNKED, type Head, LENGTH } from './head.ts';
 import { FAILED, HeadParser, INCOMPLETE } from './head-parser.ts';
 import type { Limits } from './limits.ts';
 import { type Timed, type TimerWheel, unarmed } from './timer-wheel.ts';
-import type { Transport, TransportReader } from './transport.ts';
+import { SMALL_BYTES, type Transport, type TransportReader } from './transport.ts';
 
 /** What a server connection tells of its current request. One handler serves all requests of a connection, one at a time. */
 export interface RequestHandler {
@@ -36,8 +36,6 @@ const LINGERING = 4;
 
 const LINGER_MS = 2_000;
 const LINGER_BYTES = 1024 * 1024;
-/** Up to here a body is joined to its head as one text. */
-const SMALL_BODY_BYTES = 2048;
 
 /** One downstream HTTP/1.1 connection: requests in, responses out, strictly in order. */
 export class ServerConnection implements TransportReader, Timed {
@@ -176,7 +174,7 @@ export class ServerConnection implements TransportReader, Timed {
     } else if (head.framing === LENGTH && head.length > 0) {
       this.remaining = head.length;
       this.state = BODY;
-      this.transport.stream(head.length > SMALL_BODY_BYTES);
+      this.transport.stream(head.length > SMALL_BYTES);
     } else {
       this.state = RESPONDING;
     }
@@ -277,7 +275,7 @@ export class ServerConnection implements TransportReader, Timed {
     const head = this.pendingHead;
     if (head === '') return this.transport.forward(source, bytes, start, end);
     this.pendingHead = '';
-    return this.transport.write(joined(head, bytes, start, end));
+    return this.transport.writeJoined(head, bytes, start, end);
   }
 
   responseText(text: string): boolean {
@@ -390,13 +388,4 @@ export class ServerConnection implements TransportReader, Timed {
     this.state = LINGERING;
     this.handler.onDisconnected();
   }
-}
-
-/** Head and body as one write: one system call instead of two. */
-export function joined(head: string, bytes: Buffer, start: number, end: number): string | Buffer {
-  if (end - start <= SMALL_BODY_BYTES) return head + bytes.toString('latin1', start, end);
-  const whole = Buffer.allocUnsafe(head.length + end - start);
-  whole.write(head, 0, 'latin1');
-  bytes.copy(whole, head.length, start, end);
-  return whole;
 }

@@ -273,3 +273,44 @@ test('bytes that stream through are passed on without loss, as fast as the slowe
   await until('all bytes', () => count === total);
   assert.equal(got.digest('hex'), sent.digest('hex'));
 });
+
+test('head and body joined are the bytes of both, small or large, whatever bytes they are', async (context) => {
+  const head = 'HTTP/1.1 200 \xe9\r\n\r\n';
+  const { transport, peer } = await pair(context, 'adopt', told().reader);
+  const other = received(peer);
+  let wanted = '';
+  for (const length of [0, 1, 2048, 2049, 16_384, 32 * 1024 - head.length, 32 * 1024, 70_000]) {
+    const bytes = Buffer.from(Array.from({ length: length + 2 }, (_, index) => index % 256));
+    transport.writeJoined(head, bytes, 1, length + 1);
+    wanted += head + bytes.toString('latin1', 1, length + 1);
+    await until('the bytes', () => other.text.length === wanted.length);
+    assert.ok(other.text === wanted, `of ${length} bytes`);
+  }
+});
+
+test('bytes that a slow peer did not take yet are not written over by what goes to others', async (context) => {
+  const [slow, quick] = [
+    await pair(context, 'adopt', told().reader),
+    await pair(context, 'adopt', told().reader),
+  ];
+  const fast = received(quick.peer);
+  slow.peer.pause();
+  const shared = SHARED_READ_BUFFER;
+  let sent = '';
+  let others = 0;
+  /** Each is read into the same buffer, as it is while heads are read. */
+  const send = (transport: Transport, letter: number, count: number): string => {
+    shared.fill(letter, 0, count);
+    transport.forward(undefined, shared, 0, count);
+    return String.fromCharCode(letter).repeat(count);
+  };
+  for (let round = 0; slow.transport.socket.writableLength < 1_000_000; round++) {
+    sent += send(slow.transport, 0x61 + (round % 13), 20_000);
+    others += send(quick.transport, 0x70 + (round % 10), 20_000).length;
+  }
+  await until('what went to the other', () => fast.text.length === others);
+  const got = received(slow.peer);
+  slow.peer.resume();
+  await until('the rest', () => got.text.length === sent.length);
+  assert.ok(got.text === sent, 'the bytes are those that were sent');
+});

@@ -14,6 +14,13 @@ export interface TransportReader {
   onClosed(error: Error | undefined): void;
 }
 
+/** Up to here bytes are written as a text, joined to the head before them. */
+export const SMALL_BYTES = 2048;
+
+/** Where heads and bytes that will be read over are put together. */
+const COPY_BYTES = 32 * 1024;
+let copy: Buffer = Buffer.allocUnsafeSlow(COPY_BYTES);
+
 /** `onread` of net.connect and tls.connect: reads into a given buffer, past the stream machinery. */
 interface OnRead {
   buffer: () => Uint8Array;
@@ -88,11 +95,34 @@ export class Transport {
   /** Writes a range that `source` has just read, copying only what `source` will read over. */
   forward(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
     if (this.closed) return true;
-    if (bytes === SHARED_READ_BUFFER) return this.socket.write(Buffer.from(bytes.subarray(start, end)));
+    if (bytes === SHARED_READ_BUFFER) return this.writeCopy('', bytes, start, end);
     const ready = this.socket.write(bytes.subarray(start, end));
     // A write that the kernel did not take whole still reads these bytes: read into others.
     if (this.socket.writableLength > 0 && source !== undefined && source.own === bytes)
       source.own = undefined;
+    return ready;
+  }
+
+  /** Writes a head and a range of bytes that will be read over: one system call, not two. */
+  writeJoined(head: string, bytes: Buffer, start: number, end: number): boolean {
+    if (this.closed) return true;
+    if (end - start > SMALL_BYTES) return this.writeCopy(head, bytes, start, end);
+    return this.socket.write(head + bytes.toString('latin1', start, end), 'latin1');
+  }
+
+  /**
+   * A write that the kernel takes whole is over when it returns, so that one buffer serves them all: a buffer
+   * for each would be garbage of the size of the traffic. TLS says later that it is done.
+   */
+  private writeCopy(head: string, bytes: Buffer, start: number, end: number): boolean {
+    const { socket } = this;
+    const length = head.length + end - start;
+    const reusable = length <= COPY_BYTES && socket.writableLength === 0 && !('encrypted' in socket);
+    const target = reusable ? copy : Buffer.allocUnsafe(length);
+    if (head !== '') target.write(head, 0, 'latin1');
+    bytes.copy(target, head.length, start, end);
+    const ready = socket.write(reusable ? target.subarray(0, length) : target);
+    if (reusable && socket.writableLength > 0) copy = Buffer.allocUnsafeSlow(COPY_BYTES);
     return ready;
   }
 
