@@ -23,9 +23,6 @@ const APART: Readonly<Record<string, string>> = {
   'prom-client': 'prom-client.js',
 };
 
-/** docs/decisions/010-young-generation-of-4-mib.md */
-const V8_FLAGS = '--max-semi-space-size=4';
-
 rmSync(fresh, { recursive: true, force: true });
 const { metafile } = await build({
   absWorkingDir: root,
@@ -54,7 +51,7 @@ const { metafile } = await build({
 });
 refuseOutside(metafile);
 writeFileSync(join(fresh, 'package.json'), '{ "type": "commonjs" }\n');
-writeFileSync(join(fresh, 'tulle.js'), `#!/usr/bin/env -S node ${V8_FLAGS}\n${starter('main.js')}`);
+writeFileSync(join(fresh, 'tulle.js'), `#!/usr/bin/env node\n${starter('main.js')}`);
 writeFileSync(join(fresh, 'mesh-reader.js'), starter('read-mesh.js'));
 chmodSync(join(fresh, 'tulle.js'), 0o755);
 writeFileSync(join(fresh, 'licenses.txt'), licenses(metafile));

@@ -116,3 +116,24 @@ test('an explanation stays as it is when its place is written over', () => {
   for (let i = 0; i < 10; i++) record(all, `r${i}`, { status: 500, attempts: 2 });
   assert.deepEqual(found, before);
 });
+
+test('above a thousand requests a second a sample of them is kept, but all that failed', () => {
+  const all = new Explanations({ all: 100_000, notable: 100_000 });
+  const exchange = exchangeFor('/a', [], { startMs: 0 });
+  let failed = 0;
+  for (let i = 0; i < 40_000; i++) {
+    exchange.status = i % 100 === 0 ? 503 : 200;
+    if (exchange.status === 503) failed++;
+    exchange.id = `r${i}`;
+    exchange.startMs = i / 20;
+    all.record(exchange, i / 20); // twenty a millisecond, for two seconds
+  }
+  const kept = all.recent(100_000);
+  assert.equal(kept.filter(({ status }) => status === 503).length, failed);
+  const ordinary = kept.filter(({ status }) => status === 200).length;
+  assert.ok(ordinary > 1_500 && ordinary < 3_000, `${ordinary} ordinary ones`);
+  assert.ok(
+    kept.some(({ id }) => Number(id.slice(1)) > 39_000),
+    'the sample goes on to the end',
+  );
+});

@@ -31,14 +31,21 @@ class Ring {
   }
 }
 
+/** Beyond so many ordinary requests a second, a sample of them is kept: what is kept for long is copied by the collector. */
+const KEPT_PER_MS = 1;
+const KEPT_AT_ONCE = 512;
+
 /**
- * Keeps explanations: of all requests for a while, of failed, retried and slow ones for longer too, so
+ * Keeps explanations: of ordinary requests for a while, of failed, retried and slow ones for longer too, so
  * that successes do not push them out. Bounded in count, and in bytes an entry.
  */
 export class Explanations {
   private readonly all: Ring;
   private readonly notable: Ring;
   private readonly slowMs: number;
+  /** Ordinary requests that may be kept now. */
+  private tokens = KEPT_AT_ONCE;
+  private lastMs = 0;
 
   constructor({ all = 2048, notable = 512, slowMs = 1000 } = {}) {
     this.all = new Ring(all);
@@ -50,10 +57,17 @@ export class Explanations {
   record(exchange: Exchange, nowMs: number): void {
     const { status, reason, attempts, startMs } = exchange;
     const durationMs = nowMs - startMs;
-    this.all.claim().fill(exchange, durationMs);
-    if (status >= 500 || reason !== '' || attempts.length > 1 || durationMs > this.slowMs) {
-      this.notable.claim().fill(exchange, durationMs);
-    }
+    const notable = status >= 500 || reason !== '' || attempts.length > 1 || durationMs > this.slowMs;
+    if (notable) this.notable.claim().fill(exchange, durationMs);
+    if (this.mayKeep(nowMs) || notable) this.all.claim().fill(exchange, durationMs);
+  }
+
+  private mayKeep(nowMs: number): boolean {
+    const tokens = Math.min(KEPT_AT_ONCE, this.tokens + (nowMs - this.lastMs) * KEPT_PER_MS);
+    this.lastMs = nowMs;
+    const may = tokens >= 1;
+    this.tokens = may ? tokens - 1 : tokens;
+    return may;
   }
 
   /** The newest request of an id, one that failed or was slow before others; further ones are its `others`. */
