@@ -50,14 +50,15 @@ export function countOption(flag: string, text: string, least: number, most: num
   return count;
 }
 
-const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+/** The least urgent first. */
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
-export type LogLevel = (typeof LEVELS)[number];
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export function logLevelOption(text: string): LogLevel {
-  const level = LEVELS.find((known) => known === text);
+  const level = LOG_LEVELS.find((known) => known === text);
   if (level === undefined)
-    throw new Error(`--log-level "${text}" is not a level; write ${LEVELS.join(', ')}`);
+    throw new Error(`--log-level "${text}" is not a level; write ${LOG_LEVELS.join(', ')}`);
   return level;
 }
 

@@ -1,9 +1,7 @@
 import type { Logger } from 'pino';
-import type { LogLevel } from './flags.ts';
+import { LOG_LEVELS, type LogLevel } from './flags.ts';
 
 export type Log = Record<LogLevel, (details: object, message: string) => void>;
-
-const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
 /** Bytes of lines that wait for a slow reader; beyond it lines are lost, and requests go on. */
 const MAX_WAITING = 1024 * 1024;
@@ -14,7 +12,7 @@ const MAX_WAITING = 1024 * 1024;
  * a collector that no longer reads stops nothing but the log.
  */
 export function createLog(level: LogLevel): Log {
-  const least = LEVELS.indexOf(level);
+  const least = LOG_LEVELS.indexOf(level);
   let logger: Logger | undefined;
   let waiting: ((ready: Logger) => void)[] | undefined;
   const write = (line: (ready: Logger) => void): void => {
@@ -37,7 +35,7 @@ export function createLog(level: LogLevel): Log {
     });
   };
   const at = (one: LogLevel) => (details: object, message: string) => {
-    if (LEVELS.indexOf(one) >= least) write((ready) => ready[one](details, message));
+    if (LOG_LEVELS.indexOf(one) >= least) write((ready) => ready[one](details, message));
   };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

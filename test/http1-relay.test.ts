@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer, connect as netConnect } from 'node:net';
 import { test } from 'node:test';
-import { answering, rawBackend } from './fixture/backend.ts';
+import { answering, rawBackend, twoAnswering } from './fixture/backend.ts';
 import { rawClient } from './fixture/client.ts';
 import { appMesh, explain, relay, writeMesh } from './fixture/relay.ts';
 import { turn, until } from './fixture/wait.ts';
@@ -498,11 +498,7 @@ test('what cannot be served says why: unknown service, no endpoint, no route', a
 });
 
 test('routes send by header and weight, change headers, rewrite and redirect', async (context) => {
-  const [one, two] = [await answering(), await answering()];
-  context.after(() => {
-    one.close();
-    two.close();
-  });
+  const [one, two] = await twoAnswering(context);
   const services = [one, two].map((backend, index) => ({
     name: `app${index}`,
     namespace: 't',
@@ -571,11 +567,7 @@ test('routes send by header and weight, change headers, rewrite and redirect', a
 });
 
 test('an edited mesh.yaml is followed; a broken edit keeps the last good one and says so', async (context) => {
-  const [one, two] = [await answering(), await answering()];
-  context.after(() => {
-    one.close();
-    two.close();
-  });
+  const [one, two] = await twoAnswering(context);
   const proxy = await relay(context, appMesh([one.address]));
   const client = await rawClient(proxy.address);
   const ask = async (): Promise<void> => {
@@ -630,11 +622,7 @@ test('draining: what is in flight finishes with Connection: close, and no new co
 });
 
 test('at the limit of connections, one that idles at another endpoint makes room for a request that waits', async (context) => {
-  const [one, two] = [await answering(), await answering()];
-  context.after(() => {
-    one.close();
-    two.close();
-  });
+  const [one, two] = await twoAnswering(context);
   const proxy = await relay(
     context,
     appMesh([one.address, two.address], {

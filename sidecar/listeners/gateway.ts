@@ -1,9 +1,7 @@
 import { DEFAULT_SETTINGS } from '../../protocol/default-settings.ts';
 import type { GatewayResource } from '../../protocol/resources.ts';
 import type { Exchange, LocalAnswer } from '../exchange.ts';
-import { composeChain } from '../filters/filter.ts';
 import { RetryBudget } from '../filters/retry-budget.ts';
-import { routeFilters } from '../filters/route-filters.ts';
 import { FirstWord } from '../routing/first-word.ts';
 import type { Pending, Plan } from '../routing/plan.ts';
 import { type CompiledRule, compileRoutes, type RouteTable } from '../routing/route-table.ts';
@@ -70,18 +68,8 @@ export class GatewayRouter {
     const service = first === undefined ? undefined : this.services.pin(first);
     if (service?.isUnknown) return service.firstWord;
     const settings = service?.resource?.settings ?? DEFAULT_SETTINGS;
-    const plan: Plan = {
-      route: rule.route,
-      why: rule.why,
-      service: first ?? this.name,
-      settings,
-      retryBudget: service?.retryBudget ?? new RetryBudget(),
-      chain: composeChain(routeFilters(rule.source)),
-      timeoutMs: rule.source.timeoutMs ?? settings.timeoutMs ?? 0,
-      tryTimeoutMs: rule.source.tryTimeoutMs ?? settings.tryTimeoutMs ?? 0,
-      backend: () => this.services.backendOf(rule),
-    };
-    rule.slot = plan;
+    const budget = service?.retryBudget ?? new RetryBudget();
+    const plan = this.services.composePlan(rule, first ?? this.name, settings, budget);
     this.composed.push(rule);
     return plan;
   }

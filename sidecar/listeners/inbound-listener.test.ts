@@ -4,6 +4,7 @@ import { before, type TestContext, test } from 'node:test';
 import { connect } from 'node:tls';
 import { answeringHost, seenOf } from '../../test/fixture/answering-host.ts';
 import { rawBackend } from '../../test/fixture/backend.ts';
+import { capturedHello } from '../../test/fixture/captured-hello.ts';
 import { type RawClient, rawClient } from '../../test/fixture/client.ts';
 import { leapingClock } from '../../test/fixture/leaping-clock.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
@@ -26,29 +27,12 @@ let meshHello = '';
 let otherHello = '';
 
 before(async () => {
-  meshHello = await hello([MESH_ALPN]);
-  otherHello = await hello(['h2', 'http/1.1']);
+  meshHello = await hello(MESH_ALPN);
+  otherHello = await hello('h2', 'http/1.1');
 });
 
-function hello(alpn: string[]): Promise<string> {
-  return new Promise((resolve) => {
-    let seen: Buffer = Buffer.alloc(0);
-    const server = createServer((socket) => {
-      socket.on('error', () => {});
-      socket.on('data', (bytes: Buffer) => {
-        seen = Buffer.concat([seen, bytes]);
-        if (seen.length < 5 || seen.length < 5 + seen.readUInt16BE(3)) return;
-        socket.destroy();
-        server.close();
-        resolve(seen.toString('latin1'));
-      });
-    });
-    server.listen(0, '127.0.0.1', () => {
-      const bound = server.address();
-      const port = bound !== null && typeof bound === 'object' ? bound.port : 0;
-      connect({ host: '127.0.0.1', port, ALPNProtocols: alpn }).on('error', () => {});
-    });
-  });
+async function hello(...alpn: string[]): Promise<string> {
+  return (await capturedHello({ ALPNProtocols: alpn })).toString('latin1');
 }
 
 function sourceOf(current: () => Identity | undefined): IdentitySource {

@@ -1,4 +1,5 @@
 import type { ServiceResource } from '../../protocol/resources.ts';
+import type { TrafficSettings } from '../../protocol/traffic-policy.ts';
 import { Cluster, type ClusterParts } from '../balancing/cluster.ts';
 import type { Subscription } from '../config/subscription.ts';
 import type { LocalAnswer } from '../exchange.ts';
@@ -181,17 +182,20 @@ export class RunningServices {
     if (composed !== undefined) return composed;
     const { resource } = parent;
     if (resource === undefined) return noRule(parent.key);
-    const plan = this.composePlan(rule, resource, parent.retryBudget);
-    rule.slot = plan;
-    return plan;
+    return this.composePlan(rule, resource.key, resource.settings, parent.retryBudget);
   }
 
-  private composePlan(rule: CompiledRule, resource: ServiceResource, retryBudget: RetryBudget): Plan {
-    const { settings } = resource;
-    return {
+  /** Composes a rule's plan and keeps it with the rule. Times that the rule leaves open are those of `settings`. */
+  composePlan(
+    rule: CompiledRule,
+    service: string,
+    settings: TrafficSettings,
+    retryBudget: RetryBudget,
+  ): Plan {
+    const plan: Plan = {
       route: rule.route,
       why: rule.why,
-      service: resource.key,
+      service,
       settings,
       retryBudget,
       chain: composeChain(routeFilters(rule.source)),
@@ -199,6 +203,8 @@ export class RunningServices {
       tryTimeoutMs: rule.source.tryTimeoutMs ?? settings.tryTimeoutMs ?? 0,
       backend: () => this.backendOf(rule),
     };
+    rule.slot = plan;
+    return plan;
   }
 
   /** The cluster of the backend that a rule's weights choose. */

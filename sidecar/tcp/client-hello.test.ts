@@ -1,41 +1,17 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
 import { before, test } from 'node:test';
-import { connect } from 'node:tls';
 import { seeded } from '../../test/conformance/http1-grammar.ts';
+import { capturedHello } from '../../test/fixture/captured-hello.ts';
 import { looksLikeTls, readClientHello } from './client-hello.ts';
-
-/** The first flight of node:tls, as it comes on the wire. */
-function captured(options: { servername?: string; ALPNProtocols?: string[] }): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const server = createServer((socket) => {
-      let seen: Buffer = Buffer.alloc(0);
-      socket.on('error', () => {});
-      socket.on('data', (bytes: Buffer) => {
-        seen = Buffer.concat([seen, bytes]);
-        if (seen.length < 5 || seen.length < 5 + seen.readUInt16BE(3)) return;
-        socket.destroy();
-        server.close();
-        resolve(seen);
-      });
-    });
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const bound = server.address();
-      const port = bound !== null && typeof bound === 'object' ? bound.port : 0;
-      connect({ host: '127.0.0.1', port, ...options }).on('error', () => {});
-    });
-  });
-}
 
 let real: Buffer = Buffer.alloc(0);
 let bare: Buffer = Buffer.alloc(0);
 before(async () => {
-  real = await captured({
+  real = await capturedHello({
     servername: 'orders.shop.example',
     ALPNProtocols: ['tulle/1+http/1.1', 'h2', 'http/1.1'],
   });
-  bare = await captured({});
+  bare = await capturedHello({});
 });
 
 test('SNI and ALPN of a real hello are read', () => {

@@ -40,14 +40,29 @@ async function buildRegistry(edges: EdgeRegistry, gauges: () => Gauges): Promise
   const prom = await import('prom-client');
   const registry = new prom.Registry();
   prom.collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
-  const labelled = function* (): Generator<{ stats: EdgeStats; labels: EdgeLabels }> {
-    const { trustDomain } = gauges();
-    for (const stats of edges.all()) yield { stats, labels: edgeLabels(stats.edge, trustDomain) };
-  };
+  const labelled = labelling(edges, () => gauges().trustDomain);
   registerCounters(prom, registry, labelled);
   registerHistograms(registry, labelled);
   registerGauges(prom, registry, gauges);
   return registry;
+}
+
+/** An edge's labels are made once: six metrics and every scrape use them. */
+function labelling(edges: EdgeRegistry, trustDomain: () => string): Labelled {
+  let known = new WeakMap<EdgeStats, EdgeLabels>();
+  let knownFor = '';
+  return function* () {
+    const domain = trustDomain();
+    if (domain !== knownFor) {
+      known = new WeakMap();
+      knownFor = domain;
+    }
+    for (const stats of edges.all()) {
+      const labels = known.get(stats) ?? edgeLabels(stats.edge, domain);
+      known.set(stats, labels);
+      yield { stats, labels };
+    }
+  };
 }
 
 type Labelled = () => Iterable<{ stats: EdgeStats; labels: EdgeLabels }>;
