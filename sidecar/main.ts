@@ -5,8 +5,7 @@ import { VERSION } from '../protocol/version.ts';
 import type { ClusterParts } from './balancing/cluster.ts';
 import { openStandalone } from './config/standalone.ts';
 import type { Subscription } from './config/subscription.ts';
-import { DEFAULT_LIMITS, type Limits } from './http1/limits.ts';
-import { TimerWheel } from './http1/timer-wheel.ts';
+import { DEFAULT_LIMITS, type Limits } from './http/limits.ts';
 import type { IdentitySource } from './identity/identity.ts';
 import { type Acceptor, accept, adoptPlain, serveHttp1 } from './listeners/accept.ts';
 import { openAdmin } from './listeners/admin.ts';
@@ -24,6 +23,7 @@ import type { RunningSidecar, SidecarOptions } from './options.ts';
 import { RunningServices } from './routing/services.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { Recorder } from './telemetry/recorder.ts';
+import { TimerWheel } from './transport/timer-wheel.ts';
 import { plainConnector, refusingConnector } from './upstream/connector.ts';
 
 const DRAIN_MS = 10_000;

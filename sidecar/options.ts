@@ -1,5 +1,5 @@
 import type { ServiceKey } from '../protocol/service.ts';
-import type { Limits } from './http1/limits.ts';
+import type { Limits } from './http/limits.ts';
 
 /** How one data plane is started. Addresses are HOST:PORT; port 0 lets the kernel choose. */
 export interface SidecarOptions {

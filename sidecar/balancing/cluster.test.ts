@@ -5,9 +5,9 @@ import type { Endpoint as EndpointDescription } from '../../protocol/endpoint.ts
 import type { TrafficSettings } from '../../protocol/traffic-policy.ts';
 import { answering } from '../../test/fixture/backend.ts';
 import { until } from '../../test/fixture/wait.ts';
+import { DEFAULT_LIMITS } from '../http/limits.ts';
 import type { ClientConnection } from '../http1/client-connection.ts';
-import { DEFAULT_LIMITS } from '../http1/limits.ts';
-import { TimerWheel } from '../http1/timer-wheel.ts';
+import { TimerWheel } from '../transport/timer-wheel.ts';
 import { plainConnector } from '../upstream/connector.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import { Cluster } from './cluster.ts';

@@ -1,7 +1,7 @@
 import type { Endpoint as EndpointDescription } from '../../protocol/endpoint.ts';
 import type { TrafficSettings } from '../../protocol/traffic-policy.ts';
-import type { Limits } from '../http1/limits.ts';
-import type { TimerWheel } from '../http1/timer-wheel.ts';
+import type { Limits } from '../http/limits.ts';
+import type { TimerWheel } from '../transport/timer-wheel.ts';
 import type { Connector } from '../upstream/connector.ts';
 import { createPoolUse, Endpoint, type PoolLimits, type PoolUse } from '../upstream/endpoint.ts';
 import { type Balancer, createBalancer } from './balancer.ts';

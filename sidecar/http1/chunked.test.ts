@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_LIMITS } from '../http/limits.ts';
 import { ChunkedReader, MALFORMED, NEED_MORE } from './chunked.ts';
-import { DEFAULT_LIMITS } from './limits.ts';
 
 function read(text: string, verbatim: boolean, step = text.length) {
   const reader = new ChunkedReader(DEFAULT_LIMITS);

@@ -1,8 +1,9 @@
+import type { Limits } from '../http/limits.ts';
+import type { MessageProblem } from '../http/message-problem.ts';
 import { CR, HEX, LF, SEMICOLON } from './characters.ts';
 import { EXTENSION_WRONG, extensionMayEnd, extensionStep, NAME_START } from './chunk-extension.ts';
-import { type FramingProblem, PROBLEMS } from './framing-problem.ts';
 import { HeadParser } from './head-parser.ts';
-import type { Limits } from './limits.ts';
+import { PROBLEMS } from './problems.ts';
 
 /** Takes a range of the bytes that were fed, to be passed on before the call returns. */
 export type RangeSink = (bytes: Buffer, start: number, end: number) => void;
@@ -41,7 +42,7 @@ const FORBIDDEN_TRAILERS = [
  * otherwise the data only.
  */
 export class ChunkedReader {
-  problem: FramingProblem | undefined = undefined;
+  problem: MessageProblem | undefined = undefined;
   private state = SIZE;
   private digits = 0;
   private size = 0;
@@ -149,7 +150,7 @@ export class ChunkedReader {
     if (this.verbatim && start >= 0 && end > start) sink(bytes, start, end);
   }
 
-  private malformed(problem: FramingProblem = PROBLEMS.chunk): number {
+  private malformed(problem: MessageProblem = PROBLEMS.chunk): number {
     this.problem = problem;
     return MALFORMED;
   }

@@ -3,10 +3,10 @@ import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { type BackendConnection, rawBackend } from '../../test/fixture/backend.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
+import { DEFAULT_LIMITS } from '../http/limits.ts';
+import { Transport } from '../transport/transport.ts';
 import { ClientConnection, type ResponseHandler } from './client-connection.ts';
-import { PROBLEMS } from './framing-problem.ts';
-import { DEFAULT_LIMITS } from './limits.ts';
-import { Transport } from './transport.ts';
+import { PROBLEMS } from './problems.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 

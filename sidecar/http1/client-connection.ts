@@ -1,9 +1,10 @@
+import type { Limits } from '../http/limits.ts';
+import { asUpstreamProblem, type MessageProblem } from '../http/message-problem.ts';
+import type { Transport, TransportReader } from '../transport/transport.ts';
 import { ChunkedReader, MALFORMED, NEED_MORE } from './chunked.ts';
-import { asUpstreamProblem, type FramingProblem, PROBLEMS } from './framing-problem.ts';
 import { CHUNKED, type Head, LENGTH, NO_BODY, UNTIL_CLOSE } from './head.ts';
 import { FAILED, HeadParser, INCOMPLETE } from './head-parser.ts';
-import type { Limits } from './limits.ts';
-import type { Transport, TransportReader } from './transport.ts';
+import { PROBLEMS } from './problems.ts';
 
 /** What a client connection tells of the response to its one current request. */
 export interface ResponseHandler {
@@ -16,7 +17,7 @@ export interface ResponseHandler {
   /** All that came in this read was handed over. */
   onResponseFlush(): void;
   /** The exchange failed; the connection is destroyed. Called at most once, never after onResponseEnd. */
-  onResponseFailed(problem: FramingProblem | undefined, error: Error | undefined): void;
+  onResponseFailed(problem: MessageProblem | undefined, error: Error | undefined): void;
   /** The upstream takes more bytes again. */
   onRequestWritable(): void;
   /** In a tunnel: the upstream sent its FIN. */
@@ -235,7 +236,7 @@ export class ClientConnection implements TransportReader {
     this.handler = undefined;
   }
 
-  private failed(problem: FramingProblem | undefined, error: Error | undefined): void {
+  private failed(problem: MessageProblem | undefined, error: Error | undefined): void {
     const handler = this.handler;
     this.abandon();
     handler?.onResponseFailed(problem, error);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_LIMITS } from '../http/limits.ts';
 import { forwardedFields } from './forwarded-head.ts';
-import { PROBLEMS } from './framing-problem.ts';
 import { CHUNKED, LENGTH, NO_BODY, UNTIL_CLOSE } from './head.ts';
 import { FAILED, HeadParser, INCOMPLETE } from './head-parser.ts';
-import { DEFAULT_LIMITS } from './limits.ts';
+import { PROBLEMS } from './problems.ts';
 
 function request(text: string, limits = DEFAULT_LIMITS) {
   const parser = new HeadParser('request', limits);

@@ -1,8 +1,9 @@
+import type { Limits } from '../http/limits.ts';
+import type { MessageProblem } from '../http/message-problem.ts';
 import { COLON, CR, LF, SPACE, TAB, TARGET, TOKEN, VALUE } from './characters.ts';
-import { type FramingProblem, PROBLEMS } from './framing-problem.ts';
 import { Head } from './head.ts';
 import { classifyHeader, resetClassification, settleRequest, settleResponse } from './head-rules.ts';
-import type { Limits } from './limits.ts';
+import { PROBLEMS } from './problems.ts';
 
 export const INCOMPLETE = -1;
 export const FAILED = -2;
@@ -19,7 +20,7 @@ const BLANK_LINE = '\r\n\r\n';
  */
 export class HeadParser {
   readonly head: Head;
-  problem: FramingProblem | undefined = undefined;
+  problem: MessageProblem | undefined = undefined;
   private readonly limits: Limits;
   private readonly isRequest: boolean;
   private pending: Buffer | undefined = undefined;
@@ -117,7 +118,7 @@ export class HeadParser {
     return this.problem === undefined;
   }
 
-  private fail(problem: FramingProblem): number {
+  private fail(problem: MessageProblem): number {
     this.problem = problem;
     return FAILED;
   }
@@ -263,7 +264,7 @@ export class HeadParser {
   }
 }
 
-function nameProblem(bytes: Buffer, start: number, position: number): FramingProblem {
+function nameProblem(bytes: Buffer, start: number, position: number): MessageProblem {
   const byte = bytes[position];
   if (byte === LF) return PROBLEMS.bareLf;
   if (byte === SPACE || byte === TAB)

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PROBLEMS } from './framing-problem.ts';
+import { DEFAULT_LIMITS } from '../http/limits.ts';
 import { CHUNKED, type Head, LENGTH, NO_BODY, UNTIL_CLOSE } from './head.ts';
 import { FAILED, HeadParser } from './head-parser.ts';
-import { DEFAULT_LIMITS } from './limits.ts';
+import { PROBLEMS } from './problems.ts';
 
 function read(kind: 'request' | 'response', text: string, answersHead = false) {
   const parser = new HeadParser(kind, DEFAULT_LIMITS);

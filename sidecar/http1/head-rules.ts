@@ -1,6 +1,7 @@
+import type { MessageProblem } from '../http/message-problem.ts';
 import { HOST } from './characters.ts';
-import { type FramingProblem, PROBLEMS } from './framing-problem.ts';
 import { CHUNKED, type Head, HOP_BY_HOP, KEEP, LENGTH, NO_BODY, UNTIL_CLOSE } from './head.ts';
+import { PROBLEMS } from './problems.ts';
 
 /** Up to this many digits a length is exact in a double. */
 const MAX_LENGTH_DIGITS = 15;
@@ -44,7 +45,7 @@ export function classifyHeader(
   nameEnd: number,
   valueStart: number,
   valueEnd: number,
-): FramingProblem | undefined {
+): MessageProblem | undefined {
   const index = head.count++;
   head.fate[index] = KEEP;
   switch (nameEnd - nameStart) {
@@ -97,7 +98,7 @@ export function classifyHeader(
 }
 
 /** The rules that need the whole request head. */
-export function settleRequest(head: Head): FramingProblem | undefined {
+export function settleRequest(head: Head): MessageProblem | undefined {
   const lengths = settleLengths(head);
   if (lengths !== undefined) return lengths;
   if (head.framing === UNTIL_CLOSE) head.framing = NO_BODY;
@@ -106,7 +107,7 @@ export function settleRequest(head: Head): FramingProblem | undefined {
 }
 
 /** The rules that need the whole response head (RFC 9112 section 6.3). */
-export function settleResponse(head: Head, answersHead: boolean): FramingProblem | undefined {
+export function settleResponse(head: Head, answersHead: boolean): MessageProblem | undefined {
   const lengths = settleLengths(head);
   if (lengths !== undefined) return lengths;
   const status = head.status;
@@ -121,7 +122,7 @@ export function settleResponse(head: Head, answersHead: boolean): FramingProblem
   return undefined;
 }
 
-function settleLengths(head: Head): FramingProblem | undefined {
+function settleLengths(head: Head): MessageProblem | undefined {
   if (head.framing === CHUNKED) {
     if (head.length !== NO_LENGTH) return PROBLEMS.bothLengths;
     if (head.minor === 0) return PROBLEMS.chunkedOld;
@@ -131,7 +132,7 @@ function settleLengths(head: Head): FramingProblem | undefined {
   return undefined;
 }
 
-function settleTarget(head: Head): FramingProblem | undefined {
+function settleTarget(head: Head): MessageProblem | undefined {
   const { method, target } = head;
   if (method === 'CONNECT') return PROBLEMS.connect;
   if (target.charCodeAt(0) === 0x2f)
@@ -144,7 +145,7 @@ function settleTarget(head: Head): FramingProblem | undefined {
 }
 
 /** Absolute form: its authority must be Host's, so that no two readers choose differently. */
-function settleAbsoluteTarget(head: Head): FramingProblem | undefined {
+function settleAbsoluteTarget(head: Head): MessageProblem | undefined {
   const match = /^https?:\/\/([^/?@]+)(\/.*|\?.*)?$/i.exec(head.target);
   const authority = match?.[1];
   if (authority === undefined) return PROBLEMS.target;
@@ -162,7 +163,7 @@ function host(
   bytes: Buffer,
   start: number,
   end: number,
-): FramingProblem | undefined {
+): MessageProblem | undefined {
   if (head.hostIndex >= 0 || start === end) return PROBLEMS.host;
   // Offsets below `end` were read by the parser.
   for (let i = start; i < end; i++) if (HOST[bytes[i] as number] !== 1) return PROBLEMS.host;
@@ -170,14 +171,14 @@ function host(
   return undefined;
 }
 
-function expect(head: Head, bytes: Buffer, start: number, end: number): FramingProblem | undefined {
+function expect(head: Head, bytes: Buffer, start: number, end: number): MessageProblem | undefined {
   if (head.expectsContinue || bytes.toString('latin1', start, end).toLowerCase() !== '100-continue')
     return PROBLEMS.expectation;
   head.expectsContinue = true;
   return undefined;
 }
 
-function contentLength(head: Head, bytes: Buffer, start: number, end: number): FramingProblem | undefined {
+function contentLength(head: Head, bytes: Buffer, start: number, end: number): MessageProblem | undefined {
   const digits = end - start;
   if (head.length !== NO_LENGTH || digits === 0 || digits > MAX_LENGTH_DIGITS) return PROBLEMS.contentLength;
   let length = 0;
@@ -190,7 +191,7 @@ function contentLength(head: Head, bytes: Buffer, start: number, end: number): F
   return undefined;
 }
 
-function transferEncoding(head: Head, value: string): FramingProblem | undefined {
+function transferEncoding(head: Head, value: string): MessageProblem | undefined {
   if (head.framing === CHUNKED) return PROBLEMS.transferEncoding;
   const coding = value.toLowerCase();
   if (coding !== 'chunked')
@@ -201,7 +202,7 @@ function transferEncoding(head: Head, value: string): FramingProblem | undefined
   return undefined;
 }
 
-function connection(head: Head, value: string): FramingProblem | undefined {
+function connection(head: Head, value: string): MessageProblem | undefined {
   if (value === 'keep-alive') {
     head.keepAlive = true;
     return undefined;

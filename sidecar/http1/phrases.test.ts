@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { STATUS_CODES } from 'node:http';
 import { test } from 'node:test';
-import { PROBLEMS } from './framing-problem.ts';
-import { phrase } from './phrases.ts';
+import { phrase } from '../http/phrases.ts';
+import { PROBLEMS } from './problems.ts';
 
 test('every status that the engine refuses a message with has a phrase', () => {
   for (const { status } of Object.values(PROBLEMS)) assert.notEqual(phrase(status), 'Status', String(status));

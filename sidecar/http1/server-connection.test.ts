@@ -4,11 +4,12 @@ import { type TestContext, test } from 'node:test';
 import { type RawClient, rawClient } from '../../test/fixture/client.ts';
 import { type LeapingClock, leapingClock } from '../../test/fixture/leaping-clock.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
-import { type FramingProblem, PROBLEMS } from './framing-problem.ts';
+import { DEFAULT_LIMITS } from '../http/limits.ts';
+import type { MessageProblem } from '../http/message-problem.ts';
+import { Transport } from '../transport/transport.ts';
 import type { Head } from './head.ts';
-import { DEFAULT_LIMITS } from './limits.ts';
+import { PROBLEMS } from './problems.ts';
 import { type RequestHandler, ServerConnection } from './server-connection.ts';
-import { Transport } from './transport.ts';
 
 const GET = 'GET /a HTTP/1.1\r\nHost: h\r\n\r\n';
 
@@ -45,8 +46,8 @@ async function served(
     },
     onRequestEnd: () => tell('end'),
     onRequestFlush() {},
-    onRefused: (problem: FramingProblem) => tell(`refused ${problem.status}`),
-    onRequestAborted: (problem: FramingProblem) => tell(`aborted: ${problem.detail}`),
+    onRefused: (problem: MessageProblem) => tell(`refused ${problem.status}`),
+    onRequestAborted: (problem: MessageProblem) => tell(`aborted: ${problem.detail}`),
     onResponseWritable: () => tell('writable'),
     onTunnelEnd: () => tell('tunnel end'),
     onDisconnected: () => tell('disconnected'),

@@ -1,10 +1,11 @@
+import type { Limits } from '../http/limits.ts';
+import type { MessageProblem } from '../http/message-problem.ts';
+import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
+import { SMALL_BYTES, type Transport, type TransportReader } from '../transport/transport.ts';
 import { ChunkedReader, MALFORMED, NEED_MORE } from './chunked.ts';
-import { type FramingProblem, PROBLEMS } from './framing-problem.ts';
 import { CHUNKED, type Head, LENGTH } from './head.ts';
 import { FAILED, HeadParser, INCOMPLETE } from './head-parser.ts';
-import type { Limits } from './limits.ts';
-import { type Timed, type TimerWheel, unarmed } from './timer-wheel.ts';
-import { SMALL_BYTES, type Transport, type TransportReader } from './transport.ts';
+import { PROBLEMS } from './problems.ts';
 
 /** What a server connection tells of its current request. One handler serves all requests of a connection, one at a time. */
 export interface RequestHandler {
@@ -15,9 +16,9 @@ export interface RequestHandler {
   /** All that came in this read was handed over. */
   onRequestFlush(): void;
   /** A head was refused by the engine: answer it, the connection closes after it. */
-  onRefused(problem: FramingProblem): void;
+  onRefused(problem: MessageProblem): void;
   /** The request cannot be finished: the client went away or its body is malformed. */
-  onRequestAborted(problem: FramingProblem): void;
+  onRequestAborted(problem: MessageProblem): void;
   /** The client takes more bytes again. */
   onResponseWritable(): void;
   /** In a tunnel: the client sent its FIN. */
@@ -254,7 +255,7 @@ export class ServerConnection implements TransportReader, Timed {
     this.release();
   }
 
-  private refuse(problem: FramingProblem): void {
+  private refuse(problem: MessageProblem): void {
     this.closeAfterResponse = true;
     this.state = LINGERING;
     this.handler.onRefused(problem);

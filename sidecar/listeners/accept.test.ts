@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { answeringHost } from '../../test/fixture/answering-host.ts';
 import { type RawClient, rawClient } from '../../test/fixture/client.ts';
 import { until } from '../../test/fixture/wait.ts';
-import { DEFAULT_LIMITS } from '../http1/limits.ts';
+import { DEFAULT_LIMITS } from '../http/limits.ts';
 import { splitAddress } from '../upstream/connector.ts';
 import { type Acceptor, accept, adoptPlain, serveHttp1 } from './accept.ts';
 

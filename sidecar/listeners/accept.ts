@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Limits } from '../http1/limits.ts';
+import type { Limits } from '../http/limits.ts';
 import { ServerConnection } from '../http1/server-connection.ts';
-import { Transport } from '../http1/transport.ts';
+import { Transport } from '../transport/transport.ts';
 import { splitAddress } from '../upstream/connector.ts';
 import { Relay, type RelayHost } from './relay.ts';
 

@@ -7,10 +7,10 @@ import { DEFAULT_SETTINGS } from '../../protocol/default-settings.ts';
 import type { GatewayResource, Resource, ServiceResource } from '../../protocol/resources.ts';
 import type { Route } from '../../protocol/route.ts';
 import type { Subscription } from '../config/subscription.ts';
-import { DEFAULT_LIMITS } from '../http1/limits.ts';
-import { TimerWheel } from '../http1/timer-wheel.ts';
+import { DEFAULT_LIMITS } from '../http/limits.ts';
 import type { Identity, IdentitySource } from '../identity/identity.ts';
 import { RunningServices } from '../routing/services.ts';
+import { TimerWheel } from '../transport/timer-wheel.ts';
 import { refusingConnector } from '../upstream/connector.ts';
 import { certsView, configView } from './admin-views.ts';
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type RawClient, rawClient } from '../../test/fixture/client.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
-import { DEFAULT_LIMITS } from '../http1/limits.ts';
-import { TimerWheel } from '../http1/timer-wheel.ts';
+import { DEFAULT_LIMITS } from '../http/limits.ts';
 import { describe, type Explanation } from '../telemetry/explanation.ts';
+import { TimerWheel } from '../transport/timer-wheel.ts';
 import { type AdminSources, openAdmin } from './admin.ts';
 
 const EXPLANATION: Explanation = {

@@ -1,12 +1,12 @@
 import { isIP } from 'node:net';
-import type { FramingProblem } from '../http1/framing-problem.ts';
+import type { Limits } from '../http/limits.ts';
+import type { MessageProblem } from '../http/message-problem.ts';
+import { phrase } from '../http/phrases.ts';
 import type { Head } from '../http1/head.ts';
-import type { Limits } from '../http1/limits.ts';
-import { phrase } from '../http1/phrases.ts';
 import { type RequestHandler, ServerConnection } from '../http1/server-connection.ts';
-import type { TimerWheel } from '../http1/timer-wheel.ts';
-import { Transport } from '../http1/transport.ts';
 import { describe, type Explanation } from '../telemetry/explanation.ts';
+import type { TimerWheel } from '../transport/timer-wheel.ts';
+import { Transport } from '../transport/transport.ts';
 import { type Acceptor, accept } from './accept.ts';
 
 /** What the admin port shows, read when asked. */
@@ -105,7 +105,7 @@ class AdminHandler implements RequestHandler {
     );
   }
 
-  onRefused(problem: FramingProblem): void {
+  onRefused(problem: MessageProblem): void {
     this.send(text(problem.status, `${problem.detail}\n`), false);
   }
 

@@ -5,7 +5,7 @@ import { answeringHost } from '../../test/fixture/answering-host.ts';
 import { rawClient } from '../../test/fixture/client.ts';
 import { leapingClock } from '../../test/fixture/leaping-clock.ts';
 import { until } from '../../test/fixture/wait.ts';
-import { DEFAULT_LIMITS } from '../http1/limits.ts';
+import { DEFAULT_LIMITS } from '../http/limits.ts';
 import { accept, adoptPlain, serveHttp1 } from './accept.ts';
 import { Connections } from './connections.ts';
 

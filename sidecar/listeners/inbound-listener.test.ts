@@ -8,7 +8,7 @@ import { capturedHello } from '../../test/fixture/captured-hello.ts';
 import { type RawClient, rawClient } from '../../test/fixture/client.ts';
 import { leapingClock } from '../../test/fixture/leaping-clock.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
-import { DEFAULT_LIMITS, type Limits } from '../http1/limits.ts';
+import { DEFAULT_LIMITS, type Limits } from '../http/limits.ts';
 import { testAuthority } from '../identity/authority.fixture.ts';
 import type { Identity, IdentitySource } from '../identity/identity.ts';
 import { MESH_ALPN } from '../identity/mesh-alpn.ts';

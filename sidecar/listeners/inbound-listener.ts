@@ -1,12 +1,12 @@
 import { connect, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { Limits } from '../http1/limits.ts';
-import { Transport } from '../http1/transport.ts';
+import type { Limits } from '../http/limits.ts';
 import type { IdentitySource } from '../identity/identity.ts';
 import { MESH_ALPN } from '../identity/mesh-alpn.ts';
 import type { Log } from '../log.ts';
 import { looksLikeTls, readClientHello } from '../tcp/client-hello.ts';
 import { splice } from '../tcp/splice.ts';
+import { Transport } from '../transport/transport.ts';
 import { splitAddress } from '../upstream/connector.ts';
 import { serveHttp1 } from './accept.ts';
 import type { Connections } from './connections.ts';

@@ -1,6 +1,6 @@
 import { REASONS } from '../../protocol/reasons.ts';
 import type { Exchange, LocalAnswer } from '../exchange.ts';
-import { phrase } from '../http1/phrases.ts';
+import { phrase } from '../http/phrases.ts';
 
 /**
  * The bytes of a response that Tulle makes itself: RFC 9457 problem details, and `tulle-reason`.

@@ -2,14 +2,14 @@ import type { Cluster } from '../balancing/cluster.ts';
 import { Exchange, type ListenerKind, type LocalAnswer } from '../exchange.ts';
 import { LATER } from '../filters/filter.ts';
 import { type AttemptFailure, retryCondition } from '../filters/retry.ts';
+import type { MessageProblem } from '../http/message-problem.ts';
 import type { ClientConnection, ResponseHandler } from '../http1/client-connection.ts';
 import { forwardedFields } from '../http1/forwarded-head.ts';
-import type { FramingProblem } from '../http1/framing-problem.ts';
 import { CHUNKED, type Head, NO_BODY, UNTIL_CLOSE } from '../http1/head.ts';
 import type { RequestHandler, ServerConnection } from '../http1/server-connection.ts';
-import { type Timed, type TimerWheel, unarmed } from '../http1/timer-wheel.ts';
 import { isAnswer, isPending, type Pending, type Plan } from '../routing/plan.ts';
 import type { Attempt } from '../telemetry/explanation.ts';
+import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
 import type { ConnectFailure, ConnectionWaiter, Endpoint } from '../upstream/endpoint.ts';
 import { localResponse } from './local-response.ts';
 import { isRequestId, newRequestId } from './request-id.ts';
@@ -490,7 +490,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.server.responseEnd(this.closeAfter);
   }
 
-  onResponseFailed(problem: FramingProblem | undefined, error: Error | undefined): void {
+  onResponseFailed(problem: MessageProblem | undefined, error: Error | undefined): void {
     const { upstream } = this;
     if (upstream === undefined) return;
     if (this.phase === TUNNEL) {
@@ -539,7 +539,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     });
   }
 
-  onRefused(problem: FramingProblem): void {
+  onRefused(problem: MessageProblem): void {
     const { exchange } = this;
     exchange.begin(this.server.parser.head, performance.now());
     exchange.method = 'INVALID';
@@ -549,7 +549,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.answer(problem);
   }
 
-  onRequestAborted(problem: FramingProblem): void {
+  onRequestAborted(problem: MessageProblem): void {
     if (this.phase === IDLE) return;
     this.fail(problem);
   }

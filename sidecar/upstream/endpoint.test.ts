@@ -4,8 +4,8 @@ import { type TestContext, test } from 'node:test';
 import { type Backend, rawBackend } from '../../test/fixture/backend.ts';
 import { type LeapingClock, leapingClock } from '../../test/fixture/leaping-clock.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
+import { DEFAULT_LIMITS } from '../http/limits.ts';
 import type { ClientConnection, ResponseHandler } from '../http1/client-connection.ts';
-import { DEFAULT_LIMITS } from '../http1/limits.ts';
 import { type Connector, plainConnector, refusingConnector } from './connector.ts';
 import {
   type ConnectFailure,

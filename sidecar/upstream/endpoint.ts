@@ -1,7 +1,7 @@
+import type { Limits } from '../http/limits.ts';
 import { ClientConnection, type ConnectionOwner } from '../http1/client-connection.ts';
-import type { Limits } from '../http1/limits.ts';
-import { type Timed, type TimerWheel, unarmed } from '../http1/timer-wheel.ts';
-import { Transport } from '../http1/transport.ts';
+import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
+import { Transport } from '../transport/transport.ts';
 import type { Connector } from './connector.ts';
 
 /** Somebody who wants a connection to an endpoint. */

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, METHODS, type Server } from 'node:http';
 import { Duplex } from 'node:stream';
 import { test } from 'node:test';
+import { DEFAULT_LIMITS } from '../../sidecar/http/limits.ts';
+import type { MessageProblem } from '../../sidecar/http/message-problem.ts';
 import { ChunkedReader } from '../../sidecar/http1/chunked.ts';
-import { type FramingProblem, PROBLEMS } from '../../sidecar/http1/framing-problem.ts';
 import { CHUNKED, LENGTH } from '../../sidecar/http1/head.ts';
 import { HeadParser } from '../../sidecar/http1/head-parser.ts';
-import { DEFAULT_LIMITS } from '../../sidecar/http1/limits.ts';
+import { PROBLEMS } from '../../sidecar/http1/problems.ts';
 import { generateCase, seeded } from './http1-grammar.ts';
 
 /** A differential fuzz: our engine against llhttp (node:http). Where they differ, ours must be the stricter. */
@@ -22,14 +23,14 @@ interface Message {
 
 interface Reading {
   readonly messages: Message[];
-  problem: FramingProblem | undefined;
+  problem: MessageProblem | undefined;
 }
 
 /**
  * What ours refuses and llhttp takes, each with the section that calls it wrong or leaves it to us.
  * A refusal for any other reason, of a message that llhttp takes, fails the test.
  */
-const STRICTER: ReadonlyMap<FramingProblem, string> = new Map([
+const STRICTER: ReadonlyMap<MessageProblem, string> = new Map([
   [PROBLEMS.target, 'RFC 9112 section 3.2: forms and characters of the target'],
   [PROBLEMS.hostMismatch, 'RFC 9112 section 3.2.2: absolute form against Host'],
   [PROBLEMS.host, 'RFC 9112 section 3.2: one well-formed Host (node checks it after llhttp)'],

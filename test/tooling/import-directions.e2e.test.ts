@@ -56,7 +56,7 @@ const RIGHT: readonly Case[] = [
   ['sidecar/config/control-plane.ts', '../identity/identity.ts'],
   ['sidecar/config/control-plane.ts', '../../protocol/control-messages.ts'],
   ['sidecar/config/standalone.ts', './control-plane.ts'],
-  ['sidecar/http1/head.ts', './limits.ts'],
+  ['sidecar/http1/head.ts', '../http/limits.ts'],
   ['control-plane/main.ts', './registry/file-registry.ts'],
   ['control-plane/main.ts', '../protocol/service.ts'],
   ['protocol/annotations/parse.ts', '../service.ts'],

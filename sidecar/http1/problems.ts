@@ -1,13 +1,7 @@
 import type { Reason } from '../../protocol/reasons.ts';
+import type { MessageProblem } from '../http/message-problem.ts';
 
-/** Why a message was refused. `code` is a `tulle-reason` code of docs/reasons.md. */
-export interface FramingProblem {
-  readonly status: number;
-  readonly code: Reason;
-  readonly detail: string;
-}
-
-function problem(status: number, code: Reason, detail: string): FramingProblem {
+function problem(status: number, code: Reason, detail: string): MessageProblem {
   return { status, code, detail };
 }
 
@@ -98,9 +92,4 @@ export const PROBLEMS = {
     'the upstream switched protocols without being asked (RFC 9110 section 15.2.2)',
   ),
   cutShort: problem(400, 'bad-framing', 'the connection ended before the body did (RFC 9112 section 8)'),
-} satisfies Record<string, FramingProblem>;
-
-/** The same fault seen in a response: the upstream's, hence a 502. */
-export function asUpstreamProblem(problem: FramingProblem): FramingProblem {
-  return { status: 502, code: 'upstream-framing', detail: `the upstream's response: ${problem.detail}` };
-}
+} satisfies Record<string, MessageProblem>;

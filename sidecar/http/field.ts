@@ -1,0 +1,26 @@
+/** One header or trailer line. Its name is in lower case; its value is latin1, as on the wire. */
+export class Field {
+  readonly name: string;
+  readonly value: string;
+  /** Never to be kept in a compression table (RFC 7541 section 7.1.3). */
+  readonly sensitive: boolean;
+
+  constructor(name: string, value: string, sensitive = false) {
+    this.name = name;
+    this.value = value;
+    this.sensitive = sensitive;
+  }
+}
+
+/** Reads whole header lines, each with its CRLF, as our own code writes them: `name: value`. */
+export function fieldsOf(lines: string): Field[] {
+  const fields: Field[] = [];
+  for (let at = 0; at < lines.length; ) {
+    const colon = lines.indexOf(':', at);
+    const end = lines.indexOf('\r\n', at);
+    if (colon < 0 || end < colon) break;
+    fields.push(new Field(lines.slice(at, colon).toLowerCase(), lines.slice(colon + 1, end).trim()));
+    at = end + 2;
+  }
+  return fields;
+}
