@@ -59,6 +59,12 @@ export const SIDECAR_FLAGS: readonly Flag[] = [
     initial: '2s',
   },
   {
+    name: 'max-queue-time',
+    argument: '<duration>',
+    description: 'how long a request may wait for an overloaded proxy before it is refused',
+    initial: '250ms',
+  },
+  {
     name: 'max-head-bytes',
     argument: '<bytes>',
     description: 'largest head of a message: start line and headers',

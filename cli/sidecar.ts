@@ -56,6 +56,9 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
     ...(flags['connect-timeout'] !== undefined && {
       connectMs: durationOption('--connect-timeout', flags['connect-timeout']),
     }),
+    ...(flags['max-queue-time'] !== undefined && {
+      maxQueueMs: durationOption('--max-queue-time', flags['max-queue-time']),
+    }),
     limits: limitsOption(flags),
     accessLog: given['access-log'] === true,
   };

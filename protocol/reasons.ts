@@ -29,6 +29,7 @@ export const REASONS = {
   'request-timeout': 'The request took longer than its timeout.',
   'try-timeout': 'The attempt took longer than its try-timeout.',
   'pool-full': 'The limits of the service are reached.',
+  overloaded: 'The proxy has more work than its core can do.',
   'client-closed': 'The client went away before the response was complete.',
   'not-ready': 'This proxy has no configuration yet.',
 } as const satisfies Record<string, string>;

@@ -1,7 +1,17 @@
 import * as z from 'zod';
 import { metadataSchema, targetRefSchema } from './metadata.ts';
 
-export type RetryCondition = 'connect' | 'reset' | 'refused-stream' | '5xx' | number;
+export type RetryCondition =
+  | 'connect'
+  | 'reset'
+  | 'refused-stream'
+  | '5xx'
+  | 'cancelled'
+  | 'deadline-exceeded'
+  | 'internal'
+  | 'resource-exhausted'
+  | 'unavailable'
+  | number;
 
 export type BalanceStrategy =
   | 'p2c-ewma'

@@ -1,5 +1,5 @@
 import type { Reason } from '../protocol/reasons.ts';
-import type { Head } from './http1/head.ts';
+import { HTTP_2, type MessageHead } from './http/message-head.ts';
 import type { Attempt, PolicyNote } from './telemetry/explanation.ts';
 
 export type ListenerKind = 'inbound' | 'outbound' | 'gateway';
@@ -26,7 +26,7 @@ export class Exchange {
   mtls = false;
 
   id = '';
-  head: Head;
+  head: MessageHead;
   method = '';
   /** Request target as it is forwarded. */
   target = '';
@@ -47,19 +47,23 @@ export class Exchange {
   readonly policies: PolicyNote[] = [];
 
   status = 0;
+  /** A gRPC call. */
+  grpc = false;
+  /** Its gRPC status, -1 while there is none. */
+  grpcStatus = -1;
   /** The code of what Tulle did to it; '' when it had no part in the end. */
   reason: Reason | '' = '';
   detail = '';
   requestBytes = 0;
   responseBytes = 0;
 
-  constructor(listener: ListenerKind, head: Head) {
+  constructor(listener: ListenerKind, head: MessageHead) {
     this.listener = listener;
     this.head = head;
   }
 
   /** Makes it a new exchange for the request of `head`. */
-  begin(head: Head, startMs: number): void {
+  begin(head: MessageHead, startMs: number): void {
     this.head = head;
     this.startMs = startMs;
     this.method = head.method;
@@ -67,7 +71,9 @@ export class Exchange {
     const mark = head.target.indexOf('?');
     this.path = mark < 0 ? head.target : head.target.slice(0, mark);
     this.query = mark < 0 ? '' : head.target.slice(mark + 1);
-    this.host = head.hostIndex < 0 ? '' : hostName(head.value(head.hostIndex));
+    this.host = hostName(head.authority);
+    this.grpc = head.version === HTTP_2 && isGrpc(head);
+    this.grpcStatus = -1;
     // Inbound, it is the connection's; on the way out it is the attempt's.
     if (this.listener !== 'inbound') this.mtls = false;
     this.id = '';
@@ -94,6 +100,14 @@ export class Exchange {
   note(policy: string, decision: string, detail: string): void {
     this.policies.push({ policy, decision, detail });
   }
+}
+
+/** `application/grpc`, alone or with a suffix: `application/grpc+proto`. */
+function isGrpc(head: MessageHead): boolean {
+  const type = head.get('content-type');
+  if (type === undefined || !type.startsWith('application/grpc')) return false;
+  const next = type.charAt('application/grpc'.length);
+  return next === '' || next === '+' || next === ';';
 }
 
 let lastHost = '';

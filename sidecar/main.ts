@@ -6,17 +6,20 @@ import type { ClusterParts } from './balancing/cluster.ts';
 import { openStandalone } from './config/standalone.ts';
 import type { Subscription } from './config/subscription.ts';
 import { DEFAULT_LIMITS, type Limits } from './http/limits.ts';
+import { DEFAULT_HTTP2_LIMITS } from './http2/http2-limits.ts';
 import type { IdentitySource } from './identity/identity.ts';
-import { type Acceptor, accept, adoptPlain, serveHttp1 } from './listeners/accept.ts';
+import { type Acceptor, accept } from './listeners/accept.ts';
 import { openAdmin } from './listeners/admin.ts';
 import { certsView, configView } from './listeners/admin-views.ts';
 import { Connections } from './listeners/connections.ts';
 import { forwardedFor } from './listeners/forwarded-for.ts';
 import { GatewayRouter } from './listeners/gateway.ts';
+import { HttpArrival, type HttpParts } from './listeners/http-arrival.ts';
 import { InboundRouter } from './listeners/inbound.ts';
 import { InboundListener } from './listeners/inbound-listener.ts';
 import type { MtlsParts } from './listeners/mtls-parts.ts';
 import { OutboundRouter } from './listeners/outbound.ts';
+import { Overload } from './listeners/overload.ts';
 import type { RelayHost } from './listeners/relay.ts';
 import { type Log, SILENT } from './log.ts';
 import type { RunningSidecar, SidecarOptions } from './options.ts';
@@ -24,10 +27,11 @@ import { RunningServices } from './routing/services.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { Recorder } from './telemetry/recorder.ts';
 import { TimerWheel } from './transport/timer-wheel.ts';
-import { plainConnector, refusingConnector } from './upstream/connector.ts';
+import { type Carried, plainConnector, refusingConnector } from './upstream/connector.ts';
 
 const DRAIN_MS = 10_000;
 const CONNECT_MS = 2_000;
+const MAX_QUEUE_MS = 250;
 
 /**
  * Starts a data plane: configuration, identity, listeners, admin port. Resolves once all of them accept.
@@ -52,6 +56,8 @@ class Sidecar implements RunningSidecar {
   private readonly parts: ClusterParts;
   private readonly wheel = new TimerWheel();
   private readonly connections = new Connections();
+  private readonly overload: Overload;
+  private readonly tunnels: RelayHost['tunnels'] = new Set();
   private readonly acceptors: Acceptor[] = [];
   private readonly closers: (() => void)[] = [];
   private readonly self: string;
@@ -69,8 +75,9 @@ class Sidecar implements RunningSidecar {
     this.options = options;
     this.log = log;
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.overload = new Overload(options.maxQueueMs ?? MAX_QUEUE_MS);
     this.parts = {
-      connectorFor: (endpoint) => this.connectorFor(endpoint),
+      connectorFor: (endpoint, carries) => this.connectorFor(endpoint, carries),
       engineLimits: this.limits,
       wheel: this.wheel,
       connectMs: options.connectMs ?? CONNECT_MS,
@@ -143,14 +150,14 @@ class Sidecar implements RunningSidecar {
   }
 
   /** Where the endpoint has an identity, mTLS or nothing: never plain text by mistake. */
-  private connectorFor(endpoint: EndpointDescription) {
+  private connectorFor(endpoint: EndpointDescription, carries: Carried) {
     const { identity, mtls } = this;
     if (endpoint.identity === undefined) return plainConnector(endpoint.address);
     if (mtls === undefined)
       return refusingConnector(
         'the endpoint takes mesh mTLS only, and this proxy has no identity (--identity or --control-plane)',
       );
-    return mtls.mtlsConnector(endpoint.address, endpoint.identity, () => identity?.current());
+    return mtls.mtlsConnector(endpoint.address, endpoint.identity, () => identity?.current(), carries);
   }
 
   private host(
@@ -163,11 +170,15 @@ class Sidecar implements RunningSidecar {
     return {
       kind,
       wheel: this.wheel,
+      limits: this.limits,
+      overload: this.overload,
+      tunnels: this.tunnels,
       tellsAll: !edge,
       trustsRequestId: !edge,
       plan,
       addedFields,
       record: (exchange, _plan, nowMs) => recorder.record(exchange, nowMs),
+      onProtected: (protection) => recorder.protections.count(protection),
     };
   }
 
@@ -179,9 +190,7 @@ class Sidecar implements RunningSidecar {
     const router = new InboundRouter(services.pin(workload.service), workload.address, this.parts);
     this.inbound = router;
     const listener = new InboundListener({
-      host: this.host('inbound', () => router.plan()),
-      limits: this.limits,
-      connections: this.connections,
+      ...this.httpParts(this.host('inbound', () => router.plan())),
       identity: this.identity,
       mtls: this.mtls,
       strict: () => router.strict,
@@ -226,13 +235,16 @@ class Sidecar implements RunningSidecar {
     );
   }
 
+  private httpParts(host: RelayHost): HttpParts {
+    return { host, limits: this.limits, http2: DEFAULT_HTTP2_LIMITS, connections: this.connections };
+  }
+
   private serve(address: string, host: RelayHost): Promise<string> {
     return this.listen(address, (socket) => {
       const peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
-      const connection = serveHttp1(host, this.limits, adoptPlain(socket), (relay) => {
+      new HttpArrival(this.httpParts(host), socket, (relay) => {
         relay.exchange.peerAddress = peerAddress;
       });
-      this.connections.add(connection);
     });
   }
 
@@ -252,7 +264,7 @@ class Sidecar implements RunningSidecar {
         ready: () => this.readiness(),
         config: () => configView(this.services?.all() ?? [], this.gateway?.resource),
         certs: () => certsView(this.identity),
-        metrics: createMetrics(recorder.edges, () => this.gauges()),
+        metrics: createMetrics(recorder.edges, () => this.gauges(), recorder.protections.all()),
         explain: (id) => recorder.explanations.find(id),
         recent: (limit) => recorder.explanations.recent(limit),
         drain: () => void this.drain(),
@@ -311,6 +323,7 @@ class Sidecar implements RunningSidecar {
 
   private async drainOnce(): Promise<void> {
     for (const acceptor of this.acceptors) acceptor.stop();
+    for (const tunnel of this.tunnels) tunnel.drainTunnel();
     await this.connections.drain(this.options.drainMs ?? DRAIN_MS);
     await this.close();
   }

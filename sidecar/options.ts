@@ -27,6 +27,8 @@ export interface SidecarOptions {
   accessLog?: boolean;
   /** What the engine takes from clients, where it is not as by default. */
   limits?: Partial<Limits>;
+  /** How long a request may wait for this process when it is overloaded, in ms; 0: for ever. */
+  maxQueueMs?: number;
   /** How long a connect to an endpoint may take, in ms. */
   connectMs?: number;
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { parseRetries } from './retries.ts';
 
 const MEANT =
-  'write COUNT on CONDITION,..., like "2 on connect,reset,503", with 0 to 10 retries on connect, reset, refused-stream, 5xx or statuses';
+  'write COUNT on CONDITION,..., like "2 on connect,reset,503", with 0 to 10 retries on connect, reset, refused-stream, 5xx, statuses or gRPC statuses';
 
 test('a count and conditions', () => {
   assert.deepEqual(parseRetries('2 on connect,reset,503'), {

@@ -2,9 +2,19 @@ import { showValue } from '../problem.ts';
 import type { RetryCondition } from '../traffic-policy.ts';
 import type { Parsed } from './parsed.ts';
 
-const WORDS: readonly RetryCondition[] = ['connect', 'reset', 'refused-stream', '5xx'];
+const WORDS: readonly RetryCondition[] = [
+  'connect',
+  'reset',
+  'refused-stream',
+  '5xx',
+  'cancelled',
+  'deadline-exceeded',
+  'internal',
+  'resource-exhausted',
+  'unavailable',
+];
 const MEANT =
-  'write COUNT on CONDITION,..., like "2 on connect,reset,503", with 0 to 10 retries on connect, reset, refused-stream, 5xx or statuses';
+  'write COUNT on CONDITION,..., like "2 on connect,reset,503", with 0 to 10 retries on connect, reset, refused-stream, 5xx, statuses or gRPC statuses';
 const MOST = 10;
 
 /** `2 on connect,reset,503`, or `0`. */

@@ -6,7 +6,9 @@ import type { TrafficSettings } from '../../protocol/traffic-policy.ts';
 import { answering } from '../../test/fixture/backend.ts';
 import { until } from '../../test/fixture/wait.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
-import type { ClientConnection } from '../http1/client-connection.ts';
+import { HTTP_11 } from '../http/message-head.ts';
+import type { Upstream } from '../http/upstream.ts';
+import { ClientConnection } from '../http1/client-connection.ts';
 import { TimerWheel } from '../transport/timer-wheel.ts';
 import { plainConnector } from '../upstream/connector.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
@@ -24,8 +26,8 @@ function settings(more: Partial<TrafficSettings> = {}): TrafficSettings {
 function clusterOf(context: TestContext, address = '127.0.0.1:1') {
   const connectors: string[] = [];
   const cluster = new Cluster('t/app', settings(), {
-    connectorFor: (endpoint) => {
-      connectors.push(`${endpoint.address} ${endpoint.identity ?? 'plain'}`);
+    connectorFor: (endpoint, carries) => {
+      connectors.push(`${endpoint.address} ${endpoint.identity ?? 'plain'} ${carries}`);
       return plainConnector(address);
     },
     engineLimits: DEFAULT_LIMITS,
@@ -36,23 +38,32 @@ function clusterOf(context: TestContext, address = '127.0.0.1:1') {
   return { cluster, connectors };
 }
 
+/** Each endpoint has a connector for each version of HTTP. */
+function both(endpoint: string): string[] {
+  return [`${endpoint} http1`, `${endpoint} http2`];
+}
+
 function addresses(cluster: Cluster): string[] {
   return cluster.endpoints.map(({ address }) => address);
 }
 
 async function connected(endpoint: Endpoint | undefined): Promise<ClientConnection> {
-  let connection: ClientConnection | undefined;
+  let connection: Upstream | undefined;
   let failed: string | undefined;
-  connection = endpoint?.acquire({
-    onConnection: (one) => {
-      connection = one;
+  connection = endpoint?.acquire(
+    {
+      onConnection: (one) => {
+        connection = one;
+      },
+      onConnectFailed: ({ detail }) => {
+        failed = detail;
+      },
     },
-    onConnectFailed: ({ detail }) => {
-      failed = detail;
-    },
-  });
+    HTTP_11,
+  );
   await until('a connection', () => connection !== undefined || failed !== undefined);
-  return connection ?? assert.fail(failed);
+  assert.ok(connection instanceof ClientConnection, failed);
+  return connection;
 }
 
 test('an endpoint that stays keeps its connections and its history; one that goes is retired', async (context) => {
@@ -72,7 +83,7 @@ test('an endpoint that stays keeps its connections and its history; one that goe
   assert.deepEqual([a.idleCount, a.weight, a.zone, a.retired], [1, 5, 'z2', false]);
   assert.ok(a.ewmaMs > 0);
   assert.equal(b?.retired, true);
-  assert.deepEqual(connectors, ['a:1 plain', 'b:1 plain', 'c:1 plain']);
+  assert.deepEqual(connectors, [...both('a:1 plain'), ...both('b:1 plain'), ...both('c:1 plain')]);
 });
 
 test('the balancer is given a new array with every state: it keeps tables for the old one', (context) => {
@@ -108,7 +119,7 @@ for (const [change, before, after] of [
     const [fresh] = cluster.endpoints;
     assert.notEqual(fresh, old);
     assert.deepEqual([old?.retired, fresh?.retired, fresh?.identity], [true, false, after]);
-    assert.deepEqual(connectors, [`a:1 ${before ?? 'plain'}`, `a:1 ${after ?? 'plain'}`]);
+    assert.deepEqual(connectors, [...both(`a:1 ${before ?? 'plain'}`), ...both(`a:1 ${after ?? 'plain'}`)]);
   });
 }
 
@@ -187,7 +198,7 @@ test('new credentials are used by endpoints that speak mTLS, and cost others not
   b?.onReusable(await connected(b));
   connectors.length = 0;
   cluster.renewConnectors();
-  assert.deepEqual(connectors, ['a:1 t/app']);
+  assert.deepEqual(connectors, both('a:1 t/app'));
   assert.deepEqual([a?.idleCount, b?.idleCount], [0, 1]);
 });
 

@@ -1,15 +1,17 @@
 import type { Endpoint as EndpointDescription } from '../../protocol/endpoint.ts';
+import type { Service } from '../../protocol/service.ts';
 import type { TrafficSettings } from '../../protocol/traffic-policy.ts';
 import type { Limits } from '../http/limits.ts';
 import type { TimerWheel } from '../transport/timer-wheel.ts';
-import type { Connector } from '../upstream/connector.ts';
-import { createPoolUse, Endpoint, type PoolLimits, type PoolUse } from '../upstream/endpoint.ts';
+import type { Carried, Connector } from '../upstream/connector.ts';
+import { Endpoint } from '../upstream/endpoint.ts';
+import { createPoolUse, type PoolLimits, type PoolUse } from '../upstream/pool-use.ts';
 import { type Balancer, createBalancer } from './balancer.ts';
 
 const IDLE_MS = 60_000;
 
-/** Makes connectors: plain, or mTLS where the endpoint has an identity to prove. */
-type ConnectorFactory = (endpoint: EndpointDescription) => Connector;
+/** Makes connectors: plain, or mTLS where the endpoint has an identity to prove. `carries`: what is spoken on them. */
+type ConnectorFactory = (endpoint: EndpointDescription, carries: Carried) => Connector;
 
 export interface ClusterParts {
   readonly connectorFor: ConnectorFactory;
@@ -28,6 +30,8 @@ export class Cluster {
   endpoints: Endpoint[] = [];
   balancer: Balancer;
   limits: PoolLimits;
+  /** What the service is said to speak. */
+  protocol: Service['protocol'] = 'detect';
   private strategy: string;
   private readonly parts: ClusterParts;
   private known = new Map<string, { endpoint: Endpoint; description: EndpointDescription }>();
@@ -41,7 +45,12 @@ export class Cluster {
   }
 
   /** Takes over a new state: endpoints that stay keep their connections and their history. */
-  update(descriptions: readonly EndpointDescription[], settings: TrafficSettings): void {
+  update(
+    descriptions: readonly EndpointDescription[],
+    settings: TrafficSettings,
+    protocol: Service['protocol'] = 'detect',
+  ): void {
+    this.protocol = protocol;
     this.limits = poolLimits(settings, this.parts.connectMs);
     if (settings.balance.strategy !== this.strategy) {
       this.strategy = settings.balance.strategy;
@@ -68,7 +77,9 @@ export class Cluster {
   /** New connections use new credentials; requests in flight finish on the old ones. */
   renewConnectors(): void {
     for (const { endpoint, description } of this.known.values()) {
-      if (endpoint.mtls) endpoint.setConnector(this.parts.connectorFor(description));
+      const { connectorFor } = this.parts;
+      if (endpoint.mtls)
+        endpoint.setConnector(connectorFor(description, 'http1'), connectorFor(description, 'http2'));
     }
   }
 
@@ -86,7 +97,8 @@ export class Cluster {
 
   private make(description: EndpointDescription): Endpoint {
     return new Endpoint(description, {
-      connector: this.parts.connectorFor(description),
+      connector: this.parts.connectorFor(description, 'http1'),
+      http2Connector: this.parts.connectorFor(description, 'http2'),
       use: this.use,
       limits: this.limits,
       engineLimits: this.parts.engineLimits,

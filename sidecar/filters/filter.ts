@@ -1,5 +1,5 @@
 import type { Exchange, LocalAnswer } from '../exchange.ts';
-import type { Head } from '../http1/head.ts';
+import type { MessageHead } from '../http/message-head.ts';
 
 /** The filter has called, or will call, `control.resume()` or `control.answer()` later. */
 export const LATER = 'later';
@@ -24,7 +24,7 @@ export interface Filter {
   /** A request head came and its route is known. Runs before an endpoint is chosen. */
   onRequest?(exchange: Exchange, control: ExchangeControl): Verdict;
   /** A response head came from the upstream; header lines may be removed from it or added to `exchange.responseFields`. */
-  onResponse?(exchange: Exchange, head: Head): void;
+  onResponse?(exchange: Exchange, head: MessageHead): void;
   /** The exchange is over, whole or not. */
   onEnd?(exchange: Exchange): void;
 }

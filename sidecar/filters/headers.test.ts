@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { HeaderChanges } from '../../protocol/route.ts';
 import { exchangeFor, headOf } from '../../test/fixture/request-exchange.ts';
-import { forwardedFields } from '../http1/forwarded-head.ts';
+import { fieldLines } from '../http1/field-lines.ts';
 import { requestHeaders, responseHeaders } from './headers.ts';
 
 const unused = { resume: () => assert.fail(), answer: () => assert.fail() };
@@ -11,7 +11,7 @@ const unused = { resume: () => assert.fail(), answer: () => assert.fail() };
 function sent(lines: readonly string[], changes: HeaderChanges): string {
   const exchange = exchangeFor('/', lines);
   assert.equal(requestHeaders(changes).onRequest?.(exchange, unused), undefined);
-  return forwardedFields(exchange.head) + exchange.requestFields;
+  return fieldLines(exchange.head) + exchange.requestFields;
 }
 
 test('what is set replaces every line of that name, in any case', () => {
@@ -77,9 +77,9 @@ test('response headers change in the same way, and the request is left alone', (
   const filter = responseHeaders({ set: [['Server', 'tulle']], add: [['X-A', '1']], remove: ['x-debug'] });
   filter.onResponse?.(exchange, head);
   assert.equal(
-    forwardedFields(head) + exchange.responseFields,
+    fieldLines(head) + exchange.responseFields,
     'Content-Length: 0\r\nServer: tulle\r\nX-A: 1\r\n',
   );
   assert.equal(exchange.requestFields, '');
-  assert.equal(forwardedFields(exchange.head), 'Host: app\r\nServer: request\r\n');
+  assert.equal(fieldLines(exchange.head), 'Host: app\r\nServer: request\r\n');
 });

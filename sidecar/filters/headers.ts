@@ -1,5 +1,5 @@
 import type { HeaderChanges } from '../../protocol/route.ts';
-import type { Head } from '../http1/head.ts';
+import type { MessageHead } from '../http/message-head.ts';
 import type { Filter } from './filter.ts';
 
 /** Changes request headers as a route asks (Gateway API RequestHeaderModifier). */
@@ -40,6 +40,6 @@ function compile(changes: HeaderChanges): Compiled {
   return { gone, lines };
 }
 
-function apply(compiled: Compiled, head: Head): void {
+function apply(compiled: Compiled, head: MessageHead): void {
   for (const name of compiled.gone) head.remove(name);
 }

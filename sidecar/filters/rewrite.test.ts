@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { RouteMatch, RouteRule } from '../../protocol/route.ts';
 import { exchangeFor } from '../../test/fixture/request-exchange.ts';
 import type { Exchange } from '../exchange.ts';
-import { forwardedFields } from '../http1/forwarded-head.ts';
+import { fieldLines } from '../http1/field-lines.ts';
 import { replacePrefix, rewrite } from './rewrite.ts';
 
 const unused = { resume: () => assert.fail(), answer: () => assert.fail() };
@@ -69,7 +69,7 @@ test('a whole path is replaced, and the query stays', () => {
 
 test('the host is replaced in the one Host line; the path stays', () => {
   const exchange = rewritten('/a', { hostname: 'inner.example' });
-  assert.equal(forwardedFields(exchange.head), 'X-A: 1\r\n');
+  assert.equal(fieldLines(exchange.head), 'X-A: 1\r\n');
   assert.equal(exchange.requestFields, 'host: inner.example\r\n');
   assert.equal(exchange.target, '/a');
 });
@@ -78,5 +78,5 @@ test('a rule that rewrites nothing changes nothing', () => {
   const exchange = rewritten('/a?b', {});
   assert.equal(exchange.target, '/a?b');
   assert.equal(exchange.requestFields, '');
-  assert.equal(forwardedFields(exchange.head), 'Host: app\r\nX-A: 1\r\n');
+  assert.equal(fieldLines(exchange.head), 'Host: app\r\nX-A: 1\r\n');
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exchangeFor } from '../../test/fixture/request-exchange.ts';
-import { forwardedFields } from '../http1/forwarded-head.ts';
+import { fieldLines } from '../http1/field-lines.ts';
 import { composeChain } from './filter.ts';
 import { routeFilters } from './route-filters.ts';
 
@@ -40,7 +40,7 @@ test('header changes and rewrite of one rule act together on a request', () => {
   for (const filter of chain.onRequest) assert.equal(filter.onRequest(exchange, unused), undefined);
   assert.equal(exchange.target, '/v2/a?b');
   assert.equal(
-    forwardedFields(exchange.head) + exchange.requestFields,
+    fieldLines(exchange.head) + exchange.requestFields,
     'X-B: kept\r\nX-A: set\r\nhost: inner\r\n',
   );
 });

@@ -23,6 +23,8 @@ export interface MessageHead {
   readonly bodyLength: number;
   /** What a request asks to switch to, or a 101 switches to (Upgrade, or :protocol of RFC 8441); '' for nothing. */
   readonly upgrade: string;
+  /** Bytes that a slice of this head's text keeps in memory. */
+  readonly heldBytes: number;
   /** Number of header lines, those included that are not passed on. */
   readonly count: number;
   /** Name of header line `index` as it came. */

@@ -142,6 +142,11 @@ export class ChunkedReader {
     return NEED_MORE;
   }
 
+  /** The trailer lines of a body that was read whole, each with its CRLF. */
+  get trailerLines(): string {
+    return this.trailers?.text.slice(0, -2) ?? '';
+  }
+
   get done(): boolean {
     return this.state === DONE;
   }

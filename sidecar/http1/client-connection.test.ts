@@ -4,8 +4,9 @@ import { type TestContext, test } from 'node:test';
 import { type BackendConnection, rawBackend } from '../../test/fixture/backend.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
+import type { ResponseHandler } from '../http/upstream.ts';
 import { Transport } from '../transport/transport.ts';
-import { ClientConnection, type ResponseHandler } from './client-connection.ts';
+import { ClientConnection } from './client-connection.ts';
 import { PROBLEMS } from './problems.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -31,7 +32,7 @@ function told(onHead = (): void => {}): Told {
     },
     onResponseEnd: () => events.push('end'),
     onResponseFlush() {},
-    onResponseFailed: (problem, error) =>
+    onResponseFailed: ({ problem, error }) =>
       events.push(
         `failed ${problem?.code ?? (error as NodeJS.ErrnoException | undefined)?.code ?? 'closed'}`,
       ),
@@ -74,7 +75,7 @@ async function connected(context: TestContext): Promise<Connected> {
     owner,
     request({ method = 'GET', upgrading = false, decode = false, end = true } = {}) {
       const handler = told();
-      connection.send(`${method} / HTTP/1.1\r\nHost: h\r\n\r\n`, handler, method, upgrading, decode);
+      connection.sendText(`${method} / HTTP/1.1\r\nHost: h\r\n\r\n`, handler, method, upgrading, decode);
       if (end) connection.requestEnd();
       return handler;
     },
@@ -321,7 +322,7 @@ for (const [what, response, code] of [
 test('the rest of a small response is read for nobody, and the connection serves again', async (context) => {
   const { connection, upstream, owner } = await connected(context);
   const handler = told(() => connection.discard());
-  connection.send('GET / HTTP/1.1\r\n\r\n', handler, 'GET', false, false);
+  connection.sendText('GET / HTTP/1.1\r\n\r\n', handler, 'GET', false, false);
   connection.requestEnd();
   upstream.socket.write('HTTP/1.1 503 X\r\nContent-Length: 10\r\n\r\n01234');
   await until('the head', () => handler.events.length === 1);
@@ -338,7 +339,7 @@ for (const [what, head] of [
   test(`the rest of a ${what} response is not read for nobody: the connection is given up`, async (context) => {
     const { connection, upstream, owner } = await connected(context);
     const handler = told(() => connection.discard());
-    connection.send('GET / HTTP/1.1\r\n\r\n', handler, 'GET', false, false);
+    connection.sendText('GET / HTTP/1.1\r\n\r\n', handler, 'GET', false, false);
     connection.requestEnd();
     upstream.socket.write(`HTTP/1.1 503 X\r\n${head}\r\n\r\n`);
     await until('word to the owner', () => owner.length > 0);

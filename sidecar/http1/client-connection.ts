@@ -1,28 +1,15 @@
+import { type Field, fieldsOf } from '../http/field.ts';
 import type { Limits } from '../http/limits.ts';
+import { HTTP_11 } from '../http/message-head.ts';
 import { asUpstreamProblem, type MessageProblem } from '../http/message-problem.ts';
+import type { OutgoingRequest, ResponseHandler, Upstream } from '../http/upstream.ts';
 import type { Transport, TransportReader } from '../transport/transport.ts';
 import { ChunkedReader, MALFORMED, NEED_MORE } from './chunked.ts';
 import { CHUNKED, type Head, LENGTH, NO_BODY, UNTIL_CLOSE } from './head.ts';
 import { FAILED, HeadParser, INCOMPLETE } from './head-parser.ts';
+import { lastChunk } from './last-chunk.ts';
 import { PROBLEMS } from './problems.ts';
-
-/** What a client connection tells of the response to its one current request. */
-export interface ResponseHandler {
-  /** 100, 102, 103: more heads follow. */
-  onInformational(head: Head): void;
-  /** The final head. `decoded` of the connection tells how data will come. */
-  onResponse(head: Head): void;
-  onResponseData(bytes: Buffer, start: number, end: number): void;
-  onResponseEnd(): void;
-  /** All that came in this read was handed over. */
-  onResponseFlush(): void;
-  /** The exchange failed; the connection is destroyed. Called at most once, never after onResponseEnd. */
-  onResponseFailed(problem: MessageProblem | undefined, error: Error | undefined): void;
-  /** The upstream takes more bytes again. */
-  onRequestWritable(): void;
-  /** In a tunnel: the upstream sent its FIN. */
-  onUpstreamTunnelEnd(): void;
-}
+import { needsChunks, requestText } from './request-text.ts';
 
 /** Told when the connection can serve again, or never will. */
 export interface ConnectionOwner {
@@ -40,7 +27,8 @@ const TUNNEL = 3;
 const GONE = 4;
 
 /** One upstream HTTP/1.1 connection. Anything doubtful about a response's framing destroys it. */
-export class ClientConnection implements TransportReader {
+export class ClientConnection implements Upstream, TransportReader {
+  readonly version = HTTP_11;
   transport: Transport;
   /** Requests sent on it, the current one included. */
   requests = 0;
@@ -63,6 +51,8 @@ export class ClientConnection implements TransportReader {
   private framing = NO_BODY;
   private chunked: ChunkedReader | undefined = undefined;
   private pendingHead = '';
+  /** The request's data is put into chunks here. */
+  private encode = false;
   private decode = false;
   private readonly passData = (bytes: Buffer, start: number, end: number): void => {
     this.handler?.onResponseData(bytes, start, end);
@@ -75,11 +65,23 @@ export class ClientConnection implements TransportReader {
     this.transport = undefined as unknown as Transport; // the maker sets it before any use
   }
 
+  send(request: OutgoingRequest, handler: ResponseHandler): void {
+    const { method, upgrade, decode } = request;
+    this.sendText(requestText(request), handler, method, upgrade !== '', decode);
+    this.encode = needsChunks(request);
+  }
+
   /**
    * Starts a request; `text` is its whole head. The head is sent with the first bytes of the body, or by `flush`.
    * `decode`: hand on the data of a chunked response without its chunk headers.
    */
-  send(text: string, handler: ResponseHandler, method: string, upgrading: boolean, decode: boolean): void {
+  sendText(
+    text: string,
+    handler: ResponseHandler,
+    method: string,
+    upgrading: boolean,
+    decode: boolean,
+  ): void {
     this.state = HEAD;
     this.handler = handler;
     this.answersHead = method === 'HEAD';
@@ -89,18 +91,33 @@ export class ClientConnection implements TransportReader {
     this.answered = false;
     this.reusable = true;
     this.requests++;
+    this.encode = false;
     this.pendingHead = text;
   }
 
-  /** False: wait for `onRequestWritable`. */
   requestData(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
+    return this.encode ? this.writeChunk(source, bytes, start, end) : this.write(source, bytes, start, end);
+  }
+
+  private writeChunk(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
+    const { socket } = this.transport;
+    socket.cork();
+    this.pendingHead += `${(end - start).toString(16)}\r\n`;
+    this.write(source, bytes, start, end);
+    const ready = this.transport.write('\r\n');
+    socket.uncork();
+    return ready;
+  }
+
+  private write(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
     const head = this.pendingHead;
     if (head === '') return this.transport.forward(source, bytes, start, end);
     this.pendingHead = '';
     return this.transport.writeJoined(head, bytes, start, end);
   }
 
-  requestEnd(): void {
+  requestEnd(trailers?: readonly Field[]): void {
+    if (this.encode) this.pendingHead += lastChunk(trailers);
     this.flush();
     this.requestDone = true;
   }
@@ -110,6 +127,18 @@ export class ClientConnection implements TransportReader {
     if (head === '') return;
     this.pendingHead = '';
     this.transport.write(head);
+  }
+
+  pauseResponse(): void {
+    this.transport.pause();
+  }
+
+  resumeResponse(): void {
+    this.transport.resume();
+  }
+
+  endTunnel(): void {
+    this.transport.end();
   }
 
   /** The exchange is over before its time: nothing of this connection can be used again. */
@@ -226,7 +255,14 @@ export class ClientConnection implements TransportReader {
     this.transport.resume();
     if (reusable) this.owner.onReusable(this);
     else this.abandon();
-    handler?.onResponseEnd();
+    handler?.onResponseEnd(this.trailers());
+  }
+
+  /** Those of a body whose chunk headers were taken off here; else they came with it. */
+  private trailers(): readonly Field[] | undefined {
+    if (this.framing !== CHUNKED || !this.decode) return undefined;
+    const lines = this.chunked?.trailerLines ?? '';
+    return lines === '' ? undefined : fieldsOf(lines);
   }
 
   /** Reads the rest of a small response for nobody, so that the connection can be used again. */
@@ -239,7 +275,7 @@ export class ClientConnection implements TransportReader {
   private failed(problem: MessageProblem | undefined, error: Error | undefined): void {
     const handler = this.handler;
     this.abandon();
-    handler?.onResponseFailed(problem, error);
+    handler?.onResponseFailed({ problem, error, refused: false, resetCode: -1 });
   }
 
   onEnd(): void {
@@ -263,6 +299,6 @@ export class ClientConnection implements TransportReader {
     this.handler = undefined;
     this.state = GONE;
     this.owner.onGone(this, error);
-    handler?.onResponseFailed(undefined, error);
+    handler?.onResponseFailed({ problem: undefined, error, refused: false, resetCode: -1 });
   }
 }

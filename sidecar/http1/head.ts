@@ -1,3 +1,5 @@
+import { HTTP_10, HTTP_11, type MessageHead, UNKNOWN_LENGTH } from '../http/message-head.ts';
+
 /** How a body's end is found (RFC 9112 section 6.3). */
 export const NO_BODY = 0;
 export const LENGTH = 1;
@@ -16,7 +18,7 @@ const STRIDE = 4;
  * The head of one message: its text once as a latin1 string and offsets into it, so that a header is
  * a slice made only when somebody asks. Reused from message to message.
  */
-export class Head {
+export class Head implements MessageHead {
   text = '';
   count = 0;
   readonly offsets: Int32Array;
@@ -52,6 +54,40 @@ export class Head {
   constructor(maxHeaders: number) {
     this.offsets = new Int32Array(maxHeaders * STRIDE);
     this.fate = new Uint8Array(maxHeaders);
+  }
+
+  get version(): number {
+    return this.minor === 1 ? HTTP_11 : HTTP_10;
+  }
+
+  get authority(): string {
+    return this.hostIndex < 0 ? '' : this.value(this.hostIndex);
+  }
+
+  get requestId(): string {
+    return this.requestIdIndex < 0 ? '' : this.value(this.requestIdIndex);
+  }
+
+  get bodyLength(): number {
+    if (this.framing === NO_BODY) return 0;
+    return this.framing === LENGTH ? this.length : UNKNOWN_LENGTH;
+  }
+
+  /** An upgrade is passed on, but for h2c, which prior knowledge and ALPN replaced (RFC 9113 section 3.1). */
+  get upgrade(): string {
+    if (this.upgradeIndex < 0) return '';
+    const protocol = this.value(this.upgradeIndex);
+    if (this.status !== 0) return this.status === 101 ? protocol : '';
+    if (!this.connectionUpgrade || this.minor === 0 || this.framing !== NO_BODY) return '';
+    return /\bh2c?\b/i.test(protocol) ? '' : protocol;
+  }
+
+  get heldBytes(): number {
+    return this.text.length;
+  }
+
+  keeps(index: number): boolean {
+    return this.fate[index] === KEEP;
   }
 
   name(index: number): string {

@@ -3,15 +3,18 @@ import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { type RawClient, rawClient } from '../../test/fixture/client.ts';
 import { type LeapingClock, leapingClock } from '../../test/fixture/leaping-clock.ts';
+import { headOf } from '../../test/fixture/request-exchange.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
+import type { RequestHandler } from '../http/downstream.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
+import type { MessageHead } from '../http/message-head.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
 import { Transport } from '../transport/transport.ts';
-import type { Head } from './head.ts';
 import { PROBLEMS } from './problems.ts';
-import { type RequestHandler, ServerConnection } from './server-connection.ts';
+import { ServerConnection } from './server-connection.ts';
 
 const GET = 'GET /a HTTP/1.1\r\nHost: h\r\n\r\n';
+const LAST = 'GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n';
 
 interface Served {
   readonly client: RawClient;
@@ -22,7 +25,7 @@ interface Served {
   /** Bodies, and bytes of a tunnel. */
   readonly body: () => string;
   /** Answers the current request. */
-  answer(text?: string, close?: boolean): void;
+  answer(text?: string): void;
 }
 
 /** One connection to a server connection. `wrapped`: read by 'data' events, as TLS is. `react`: called after an event. */
@@ -39,7 +42,7 @@ async function served(
     if (holder.served !== undefined) react(event, holder.served);
   };
   const handler: RequestHandler = {
-    onRequest: (head: Head) => tell(`request ${head.method} ${head.target}`),
+    onRequest: (head: MessageHead) => tell(`request ${head.method} ${head.target}`),
     onRequestData(bytes, start, end) {
       body += bytes.toString('latin1', start, end);
       tell('data');
@@ -77,12 +80,7 @@ async function served(
     clock,
     events,
     body: () => body,
-    answer(text = 'ok', close = connection.willClose) {
-      const closing = close ? 'connection: close\r\n' : '';
-      connection.responseHead(`HTTP/1.1 200 OK\r\n${closing}content-length: ${text.length}\r\n\r\n`);
-      connection.responseText(text);
-      connection.responseEnd(close);
-    },
+    answer: (text = 'ok') => connection.respondLocally(200, '', text),
   };
   return holder.served;
 }
@@ -198,7 +196,7 @@ test('a client that reads no answers gets no more of them made', async (context)
 test('an attacker who drips a head is refused with 408 when its time is over, however often it sends', async (context) => {
   const { client, clock, events, connection } = await served(context, {
     react(event, one) {
-      if (event.startsWith('refused')) one.answer('too slow', true);
+      if (event.startsWith('refused')) one.answer('too slow');
     },
   });
   client.send('GET / HTTP/1.1\r\n');
@@ -302,7 +300,7 @@ test('an attacker who sends more after a request that closes is not served, and 
 test('a refused head is told once, its answer arrives whole, and nothing after it is read', async (context) => {
   const { client, events } = await served(context, {
     react(event, one) {
-      if (event.startsWith('refused')) one.answer('no', true);
+      if (event.startsWith('refused')) one.answer('no');
     },
   });
   client.send(`GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n${GET}${'x'.repeat(300_000)}`);
@@ -317,7 +315,7 @@ test('a client that goes on sending a body after its answer gets the answer whol
   const { client, connection, events, answer } = await served(context);
   client.send(`POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 600000\r\n\r\n${'x'.repeat(1000)}`);
   await until('the body', () => events.includes('data'));
-  answer('early', true);
+  answer('early');
   client.send('x'.repeat(500_000));
   assert.match(await client.untilEnd(), /early$/);
   await until('it is read', () => connection.transport.bytesRead > 500_000);
@@ -327,9 +325,9 @@ test('a client that goes on sending a body after its answer gets the answer whol
 
 test('an attacker who lingers after its last answer is cut off by time', async (context) => {
   const { client, clock, events, answer } = await served(context);
-  client.send(GET);
+  client.send(LAST);
   await until('the request', () => events.includes('end'));
-  answer('bye', true);
+  answer('bye');
   await client.untilEnd();
   assert.ok(!events.includes('disconnected'));
   clock.leap(1_900);
@@ -341,9 +339,9 @@ test('an attacker who lingers after its last answer is cut off by time', async (
 
 test('an attacker who sends without end after its last answer is cut off by bytes', async (context) => {
   const { client, connection, events, answer } = await served(context);
-  client.send(GET);
+  client.send(LAST);
   await until('the request', () => events.includes('end'));
-  answer('bye', true);
+  answer('bye');
   client.send('x'.repeat(8 * 1024 * 1024));
   await until('the end', () => events.includes('disconnected'));
   assert.ok(connection.transport.bytesRead < 2 * 1024 * 1024);
@@ -401,7 +399,7 @@ test('a client that ends inside a body aborts its request', async (context) => {
   client.socket.end('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhello');
   await until('the abort', () => events.some((event) => event.startsWith('aborted')));
   assert.ok(!events.includes('end'));
-  answer('cut', true);
+  answer('cut');
   assert.match(await client.untilEnd(), /cut$/);
 });
 
@@ -409,7 +407,7 @@ test('a malformed chunk aborts its request, and what follows is no request', asy
   const { client, events, answer } = await served(context);
   client.send(`POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxx\r\n0\r\n\r\n${GET}`);
   await until('the abort', () => events.includes(`aborted: ${PROBLEMS.chunk.detail}`));
-  answer('bad', true);
+  answer('bad');
   await client.untilEnd();
   assert.equal(count(events.join(), 'request'), 1);
 });
@@ -479,7 +477,7 @@ test('a response that is cut short reaches the client as a reset, so that it is 
   client.send(GET);
   await until('the request', () => events.includes('end'));
   connection.responseHead('HTTP/1.1 200 OK\r\n\r\n');
-  connection.responseText('half');
+  connection.responseData(undefined, Buffer.from('half'), 0, 4);
   await client.expect('half');
   connection.abort();
   await client.untilEnd();
@@ -505,7 +503,7 @@ test('an interim head goes out before the answer', async (context) => {
   const { client, connection, events, answer } = await served(context);
   client.send('POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n');
   await until('the request', () => events.length === 1);
-  connection.writeNow('HTTP/1.1 100 Continue\r\n\r\n');
+  connection.informational(headOf('response', 'HTTP/1.1 100 Continue\r\n\r\n'));
   await client.expect('100 Continue\r\n\r\n');
   client.send('ab');
   await until('the end', () => events.includes('end'));

@@ -1,31 +1,17 @@
+import type { Downstream, RequestHandler } from '../http/downstream.ts';
+import type { Field } from '../http/field.ts';
 import type { Limits } from '../http/limits.ts';
+import type { MessageHead } from '../http/message-head.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
+import { phrase } from '../http/phrases.ts';
 import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
 import { SMALL_BYTES, type Transport, type TransportReader } from '../transport/transport.ts';
 import { ChunkedReader, MALFORMED, NEED_MORE } from './chunked.ts';
 import { CHUNKED, type Head, LENGTH } from './head.ts';
 import { FAILED, HeadParser, INCOMPLETE } from './head-parser.ts';
+import { lastChunk } from './last-chunk.ts';
 import { PROBLEMS } from './problems.ts';
-
-/** What a server connection tells of its current request. One handler serves all requests of a connection, one at a time. */
-export interface RequestHandler {
-  /** A whole head came. The body's bytes follow in the framing of the head (chunk headers included). */
-  onRequest(head: Head): void;
-  onRequestData(bytes: Buffer, start: number, end: number): void;
-  onRequestEnd(): void;
-  /** All that came in this read was handed over. */
-  onRequestFlush(): void;
-  /** A head was refused by the engine: answer it, the connection closes after it. */
-  onRefused(problem: MessageProblem): void;
-  /** The request cannot be finished: the client went away or its body is malformed. */
-  onRequestAborted(problem: MessageProblem): void;
-  /** The client takes more bytes again. */
-  onResponseWritable(): void;
-  /** In a tunnel: the client sent its FIN. */
-  onTunnelEnd(): void;
-  /** The connection is gone. */
-  onDisconnected(): void;
-}
+import { framingOf, statusAndFields, switches, switchingText } from './response-text.ts';
 
 const HEAD = 0;
 const BODY = 1;
@@ -39,7 +25,7 @@ const LINGER_MS = 2_000;
 const LINGER_BYTES = 1024 * 1024;
 
 /** One downstream HTTP/1.1 connection: requests in, responses out, strictly in order. */
-export class ServerConnection implements TransportReader, Timed {
+export class ServerConnection implements Downstream, TransportReader, Timed {
   wheelSlot = -1;
   wheelDeadline = 0;
   wheelNext: Timed | undefined = undefined;
@@ -57,6 +43,8 @@ export class ServerConnection implements TransportReader, Timed {
   private closeAfterResponse = false;
   private draining = false;
   private pendingHead = '';
+  /** The response's data is put into chunks here. */
+  private encode = false;
   private feeding = false;
   private held: Buffer | undefined = undefined;
   private blocked = false;
@@ -96,6 +84,10 @@ export class ServerConnection implements TransportReader, Timed {
   /** Whether more of the current request's body is to come. */
   get readsBody(): boolean {
     return this.state === BODY;
+  }
+
+  get version(): number {
+    return this.parser.head.version;
   }
 
   /** Whether the response must say that this connection ends after it. */
@@ -181,7 +173,7 @@ export class ServerConnection implements TransportReader, Timed {
     }
     const ended = this.state === RESPONDING;
     this.handler.onRequest(head);
-    if (ended && this.state === RESPONDING && !this.responseDone) this.handler.onRequestEnd();
+    if (ended && this.state === RESPONDING && !this.responseDone) this.handler.onRequestEnd(undefined);
   }
 
   private readBody(bytes: Buffer, start: number, end: number): number {
@@ -211,7 +203,7 @@ export class ServerConnection implements TransportReader, Timed {
   private requestRead(): void {
     this.transport.stream(false);
     this.state = RESPONDING;
-    this.handler.onRequestEnd();
+    this.handler.onRequestEnd(undefined);
     if (this.responseDone) this.next();
   }
 
@@ -261,25 +253,65 @@ export class ServerConnection implements TransportReader, Timed {
     this.handler.onRefused(problem);
   }
 
+  /** HTTP/1.0 knows no interim responses (RFC 9110 section 15.2). */
+  informational(head: MessageHead): void {
+    if (this.parser.head.minor === 1) this.transport.write(`${statusAndFields(head)}\r\n`);
+  }
+
+  respond(head: MessageHead, added: string): void {
+    const request = this.parser.head;
+    if (switches(head, request)) {
+      this.responseHead(switchingText(head, request, added));
+      return;
+    }
+    const { encode, close } = framingOf(head, request);
+    this.encode = encode;
+    if (close) this.closeAfterResponse = true;
+    const chunked = encode ? 'transfer-encoding: chunked\r\n' : '';
+    this.responseHead(`${statusAndFields(head)}${added}${chunked}${this.connectionLine()}\r\n`);
+  }
+
+  private connectionLine(): string {
+    if (this.willClose) return 'connection: close\r\n';
+    return this.parser.head.minor === 0 ? 'connection: keep-alive\r\n' : '';
+  }
+
+  respondLocally(status: number, fields: string, body: string): void {
+    // A body that is still to come would be read as the next request: the connection ends (RFC 9112 section 9.3).
+    if (this.readsBody) this.closeAfterResponse = true;
+    const close = this.willClose ? 'connection: close\r\n' : '';
+    const text = `HTTP/1.1 ${status} ${phrase(status)}\r\n${fields}content-length: ${body.length}\r\n${close}\r\n`;
+    this.responseHead(this.parser.head.method === 'HEAD' ? text : text + body);
+    this.responseEnd();
+  }
+
   /** Gives the response's head; it is sent with the first bytes of its body, at the latest by `flush`. */
   responseHead(text: string): void {
     this.pendingHead = text;
   }
 
-  /** An interim head (1xx), or one that no body follows soon: sent now. */
-  writeNow(text: string): boolean {
-    return this.transport.write(text);
+  responseData(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
+    return this.encode ? this.writeChunk(source, bytes, start, end) : this.write(source, bytes, start, end);
   }
 
-  /** False: wait for `onResponseWritable`. */
-  responseData(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
+  private writeChunk(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
+    const { socket } = this.transport;
+    socket.cork();
+    this.responseText(`${(end - start).toString(16)}\r\n`);
+    this.write(source, bytes, start, end);
+    const ready = this.responseText('\r\n');
+    socket.uncork();
+    return ready;
+  }
+
+  private write(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
     const head = this.pendingHead;
     if (head === '') return this.transport.forward(source, bytes, start, end);
     this.pendingHead = '';
     return this.transport.writeJoined(head, bytes, start, end);
   }
 
-  responseText(text: string): boolean {
+  private responseText(text: string): boolean {
     const head = this.pendingHead;
     this.pendingHead = '';
     return this.transport.write(head + text);
@@ -295,18 +327,24 @@ export class ServerConnection implements TransportReader, Timed {
     return head === '' || this.transport.write(head);
   }
 
-  /** The response is complete: go on with the next request, or close. `close`: no matter what was promised. */
-  responseEnd(close = false): void {
+  /** The response is complete: go on with the next request, or close. */
+  responseEnd(trailers?: readonly Field[]): void {
+    if (this.encode) {
+      this.encode = false;
+      this.responseText(lastChunk(trailers));
+    }
     this.flushHead();
     this.responseDone = true;
-    if (close) this.closeAfterResponse = true;
     if (this.state === BODY || this.state === LINGERING) this.finish();
     else if (this.state === RESPONDING) this.next();
   }
 
-  /** Cuts the response short so that the client cannot take it for a whole one. */
   abort(): void {
     this.transport.reset();
+  }
+
+  endTunnel(): void {
+    this.transport.end();
   }
 
   private next(): void {

@@ -14,7 +14,7 @@ export function serveHttp1(
 ): ServerConnection {
   // The relay needs its connection and the connection its handler: one of the two comes second.
   const connection = new ServerConnection(undefined as unknown as Relay, limits, host.wheel);
-  const relay = new Relay(host, connection);
+  const relay = new Relay(host, connection, connection.parser.head);
   connection.handler = relay;
   describe(relay);
   connection.open(open(connection));

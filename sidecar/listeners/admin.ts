@@ -1,9 +1,10 @@
 import { isIP } from 'node:net';
+import type { RequestHandler } from '../http/downstream.ts';
 import type { Limits } from '../http/limits.ts';
+import type { MessageHead } from '../http/message-head.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
 import { phrase } from '../http/phrases.ts';
-import type { Head } from '../http1/head.ts';
-import { type RequestHandler, ServerConnection } from '../http1/server-connection.ts';
+import { ServerConnection } from '../http1/server-connection.ts';
 import { describe, type Explanation } from '../telemetry/explanation.ts';
 import type { TimerWheel } from '../transport/timer-wheel.ts';
 import { Transport } from '../transport/transport.ts';
@@ -78,7 +79,7 @@ class AdminHandler implements RequestHandler {
   private readonly server: ServerConnection;
   private readonly sources: AdminSources;
   private readonly onGone: () => void;
-  private head: Head | undefined = undefined;
+  private head: MessageHead | undefined = undefined;
 
   constructor(server: ServerConnection, sources: AdminSources, onGone: () => void) {
     this.server = server;
@@ -86,7 +87,7 @@ class AdminHandler implements RequestHandler {
     this.onGone = onGone;
   }
 
-  onRequest(head: Head): void {
+  onRequest(head: MessageHead): void {
     this.head = head;
   }
 
@@ -138,12 +139,12 @@ class AdminHandler implements RequestHandler {
 }
 
 /** A page in a browser must not reach this port by a name that it made resolve to it (DNS rebinding). */
-function hostIsLocal(head: Head): boolean {
+function hostIsLocal(head: MessageHead): boolean {
   const name = (head.get('host') ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
   return name === 'localhost' || isIP(name) !== 0;
 }
 
-async function page(head: Head, sources: AdminSources): Promise<Page> {
+async function page(head: MessageHead, sources: AdminSources): Promise<Page> {
   const path = head.target.split('?', 1)[0] ?? '/';
   if (!hostIsLocal(head)) return text(403, 'the admin port is reached by localhost or an IP address only\n');
   if (path === '/drain') return drain(head, sources);
@@ -173,7 +174,7 @@ async function page(head: Head, sources: AdminSources): Promise<Page> {
 }
 
 /** A page in a browser may post anywhere without asking, but it says that it is one. */
-function drain(head: Head, sources: AdminSources): Page {
+function drain(head: MessageHead, sources: AdminSources): Page {
   if (head.method !== 'POST') return notAllowed('POST');
   if (head.get('origin') !== undefined) return text(403, 'a page in a browser may not drain\n');
   return { ...text(202, 'draining\n'), after: () => sources.drain() };
@@ -183,7 +184,7 @@ function notAllowed(allow: string): Page {
   return { ...text(405, `there are: ${PAGES}\n`), allow };
 }
 
-function explain(id: string, head: Head, sources: AdminSources): Page {
+function explain(id: string, head: MessageHead, sources: AdminSources): Page {
   const explanation = sources.explain(id);
   if (explanation === undefined)
     return text(404, 'this proxy remembers no request of that id; only the newest are kept\n');

@@ -1,10 +1,17 @@
-import type { ServerConnection } from '../http1/server-connection.ts';
+import type { Transport } from '../transport/transport.ts';
+
+/** A downstream connection, of whatever version of HTTP. */
+interface Drainable {
+  readonly transport: Transport;
+  /** No more requests after those in progress. */
+  drain(): void;
+}
 
 const LOOK_MS = 20;
 
 /** All downstream connections of a data plane, so that they can be counted and drained. */
 export class Connections {
-  private readonly open = new Set<ServerConnection>();
+  private readonly open = new Set<Drainable>();
   private readonly tunnels = new Set<{ destroy(): void }>();
   /** Sockets of which it is not known yet what they speak. */
   private readonly arriving = new Set<{ destroy(): void }>();
@@ -14,10 +21,13 @@ export class Connections {
     return this.open.size + this.tunnels.size;
   }
 
-  add(connection: ServerConnection): void {
+  /** Returns how to take it out before it is closed. */
+  add(connection: Drainable): () => void {
     this.open.add(connection);
-    connection.transport.socket.once('close', () => this.open.delete(connection));
+    const leave = (): void => void this.open.delete(connection);
+    connection.transport.socket.once('close', leave);
     if (this.draining) connection.drain();
+    return leave;
   }
 
   addTunnel(tunnel: { destroy(): void; once(event: 'close', listener: () => void): unknown }): void {

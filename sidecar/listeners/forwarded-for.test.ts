@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exchangeFor } from '../../test/fixture/request-exchange.ts';
-import { forwardedFields } from '../http1/forwarded-head.ts';
+import { fieldLines } from '../http1/field-lines.ts';
 import { forwardedFor } from './forwarded-for.ts';
 
 /** All header lines that go on when a caller at `peerAddress` sends `lines`. */
@@ -10,7 +10,7 @@ function forwarded(lines: readonly string[], peerAddress = '203.0.113.9:4711'): 
   exchange.peerAddress = peerAddress;
   const added = forwardedFor(exchange);
   assert.match(added, /\r\n$/);
-  return `${forwardedFields(exchange.head)}${added}`.split('\r\n').slice(0, -1);
+  return `${fieldLines(exchange.head)}${added}`.split('\r\n').slice(0, -1);
 }
 
 test('services are told the address of the caller, without its port', () => {

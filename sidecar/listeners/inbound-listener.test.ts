@@ -9,6 +9,7 @@ import { type RawClient, rawClient } from '../../test/fixture/client.ts';
 import { leapingClock } from '../../test/fixture/leaping-clock.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
 import { DEFAULT_LIMITS, type Limits } from '../http/limits.ts';
+import { DEFAULT_HTTP2_LIMITS } from '../http2/http2-limits.ts';
 import { testAuthority } from '../identity/authority.fixture.ts';
 import type { Identity, IdentitySource } from '../identity/identity.ts';
 import { MESH_ALPN } from '../identity/mesh-alpn.ts';
@@ -69,6 +70,7 @@ async function inbound(
   const listener = new InboundListener({
     host,
     limits: { ...DEFAULT_LIMITS, ...limits },
+    http2: DEFAULT_HTTP2_LIMITS,
     connections,
     identity: identity && sourceOf(typeof identity === 'function' ? identity : () => identity),
     mtls: identity && mtls,

@@ -1,23 +1,20 @@
 import { connect, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { Limits } from '../http/limits.ts';
 import type { IdentitySource } from '../identity/identity.ts';
-import { MESH_ALPN } from '../identity/mesh-alpn.ts';
+import { MESH_ALPN, MESH_H2_ALPN } from '../identity/mesh-alpn.ts';
 import type { Log } from '../log.ts';
 import { looksLikeTls, readClientHello } from '../tcp/client-hello.ts';
 import { splice } from '../tcp/splice.ts';
-import { Transport } from '../transport/transport.ts';
+import { Transport, type TransportReader } from '../transport/transport.ts';
 import { splitAddress } from '../upstream/connector.ts';
 import { serveHttp1 } from './accept.ts';
-import type { Connections } from './connections.ts';
+import { HttpArrival, type HttpParts } from './http-arrival.ts';
 import type { MtlsParts } from './mtls-parts.ts';
-import type { RelayHost } from './relay.ts';
+import type { Relay } from './relay.ts';
+import { serveHttp2 } from './serve-http2.ts';
 import type { TlsAcceptor } from './tls-acceptor.ts';
 
-export interface InboundParts {
-  readonly host: RelayHost;
-  readonly limits: Limits;
-  readonly connections: Connections;
+export interface InboundParts extends HttpParts {
   readonly identity: IdentitySource | undefined;
   readonly mtls: MtlsParts | undefined;
   /** Whether only mesh mTLS is let in, so too while it is not known. */
@@ -26,6 +23,8 @@ export interface InboundParts {
   readonly application: string;
   readonly log: Log;
 }
+
+const MESH_ALPNS: readonly string[] = [MESH_ALPN, MESH_H2_ALPN];
 
 /** Tells mesh mTLS, other TLS and plain HTTP apart by the first bytes, and serves each its way. */
 export class InboundListener {
@@ -64,7 +63,7 @@ export class InboundListener {
       if (!looksLikeTls(seen[0])) {
         arrived(); // this socket object is given up, and never closes
         this.servePlain(socket, seen);
-      } else if (hello?.alpn.includes(MESH_ALPN)) this.serveMesh(socket, seen);
+      } else if (hello?.alpn.some((name) => MESH_ALPNS.includes(name))) this.serveMesh(socket, seen);
       else this.passThrough(socket, seen);
     };
     socket.on('data', look);
@@ -72,18 +71,11 @@ export class InboundListener {
   }
 
   private servePlain(socket: Socket, first: Buffer): void {
-    const { host, limits, connections } = this.parts;
     const peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
-    const connection = serveHttp1(
-      host,
-      limits,
-      (reader) => Transport.adopt(reader, socket),
-      (relay) => {
-        relay.exchange.peerAddress = peerAddress;
-      },
-    );
-    connections.add(connection);
-    connection.onBytes(first, 0, first.length);
+    const arrival = new HttpArrival(this.parts, socket, (relay) => {
+      relay.exchange.peerAddress = peerAddress;
+    });
+    arrival.onBytes(first, 0, first.length);
   }
 
   private serveMesh(socket: Socket, first: Buffer): void {
@@ -122,7 +114,7 @@ export class InboundListener {
   }
 
   private serveSecure(socket: TLSSocket): void {
-    const { host, limits, connections, identity, mtls, log } = this.parts;
+    const { identity, mtls, log } = this.parts;
     const peer = mtls?.peerWorkload(socket, identity?.current()?.trustDomain ?? '') ?? {
       refused: 'no identity',
     };
@@ -131,17 +123,19 @@ export class InboundListener {
       socket.destroy();
       return;
     }
-    const connection = serveHttp1(
-      host,
-      limits,
-      (reader) => Transport.wrap(reader, socket),
-      (relay) => {
-        relay.exchange.mtls = true;
-        relay.exchange.peer = peer.workload;
-        relay.exchange.peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
-      },
+    const peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
+    const describe = (relay: Relay): void => {
+      relay.exchange.mtls = true;
+      relay.exchange.peer = peer.workload;
+      relay.exchange.peerAddress = peerAddress;
+    };
+    const { host, limits, http2, connections } = this.parts;
+    const open = (reader: TransportReader): Transport => Transport.wrap(reader, socket);
+    connections.add(
+      socket.alpnProtocol === MESH_H2_ALPN
+        ? serveHttp2(host, limits, http2, open, describe)
+        : serveHttp1(host, limits, open, describe),
     );
-    connections.add(connection);
   }
 
   /** TLS that is not the mesh's is the application's own: not read, not changed. In strict mode, or while that is unknown, nobody comes in so. */

@@ -65,7 +65,11 @@ export class InboundRouter {
     const settings = towardsApplication(resource.settings);
     this.retryBudget.limit(settings.retryBudget.ratio, settings.retryBudget.perSecond);
     this.cluster ??= new Cluster(resource.key, settings, this.parts);
-    this.cluster.update([{ address: this.address, weight: 1, ready: true }], settings);
+    this.cluster.update(
+      [{ address: this.address, weight: 1, ready: true }],
+      settings,
+      resource.service.protocol,
+    );
     const { cluster } = this;
     this.compiledFor = resource;
     this.current = {

@@ -1,17 +1,26 @@
 import { REASONS } from '../../protocol/reasons.ts';
 import type { Exchange, LocalAnswer } from '../exchange.ts';
-import { phrase } from '../http/phrases.ts';
+import { grpcMessage, grpcStatusOf } from './grpc-status.ts';
+
+/** A response that Tulle makes itself. */
+export interface LocalResponse {
+  readonly status: number;
+  /** Whole header lines, each with its CRLF. */
+  readonly fields: string;
+  /** ASCII. */
+  readonly body: string;
+}
 
 /**
- * The bytes of a response that Tulle makes itself: RFC 9457 problem details, and `tulle-reason`.
- * Strangers at the edge (`tellsAll` false) get the code but not the words.
+ * RFC 9457 problem details and `tulle-reason`, or for gRPC the status with the same words. Strangers at the
+ * edge (`tellsAll` false) get the code but not the words.
  */
-export function localResponse(
-  exchange: Exchange,
-  answer: LocalAnswer,
-  close: boolean,
-  tellsAll: boolean,
-): string {
+export function localResponse(exchange: Exchange, answer: LocalAnswer, tellsAll: boolean): LocalResponse {
+  const told =
+    `tulle-reason: ${answer.code}\r\n` +
+    (exchange.id === '' ? '' : `x-request-id: ${exchange.id}\r\n`) +
+    (answer.fields ?? '');
+  if (exchange.grpc) return grpcResponse(answer, told, tellsAll);
   const problem = {
     type: `https://tulle.dev/reasons#${answer.code}`,
     title: REASONS[answer.code],
@@ -20,15 +29,18 @@ export function localResponse(
     ...(tellsAll && { detail: answer.detail }),
     ...(exchange.id !== '' && { requestId: exchange.id }),
   };
-  const body = toAscii(`${JSON.stringify(problem)}\n`);
-  const text =
-    `HTTP/1.1 ${answer.status} ${phrase(answer.status)}\r\n` +
-    `content-type: application/problem+json\r\ncontent-length: ${body.length}\r\n` +
-    `tulle-reason: ${answer.code}\r\n` +
-    (exchange.id === '' ? '' : `x-request-id: ${exchange.id}\r\n`) +
-    (answer.fields ?? '') +
-    (close ? 'connection: close\r\n\r\n' : '\r\n');
-  return text + (exchange.method === 'HEAD' ? '' : body);
+  return {
+    status: answer.status,
+    fields: `content-type: application/problem+json\r\n${told}`,
+    body: toAscii(`${JSON.stringify(problem)}\n`),
+  };
+}
+
+/** A response without messages: its head holds the status (PROTOCOL-HTTP2.md, Trailers-Only). */
+function grpcResponse(answer: LocalAnswer, told: string, tellsAll: boolean): LocalResponse {
+  const words = grpcMessage(tellsAll ? answer.detail : REASONS[answer.code]);
+  const status = `grpc-status: ${grpcStatusOf(answer)}\r\ngrpc-message: ${words}\r\n`;
+  return { status: 200, fields: `content-type: application/grpc\r\n${status}${told}`, body: '' };
 }
 
 /** Escapes all beyond ASCII: the text is written as latin1, and its length in bytes is its length. */

@@ -1,23 +1,38 @@
 import type { Cluster } from '../balancing/cluster.ts';
 import { Exchange, type ListenerKind, type LocalAnswer } from '../exchange.ts';
 import { LATER } from '../filters/filter.ts';
-import { type AttemptFailure, retryCondition } from '../filters/retry.ts';
+import { type AttemptFailure, isIdempotent, retryCondition } from '../filters/retry.ts';
+import type { Downstream, RequestHandler } from '../http/downstream.ts';
+import { Field } from '../http/field.ts';
+import type { Limits } from '../http/limits.ts';
+import { HTTP_2, HTTP_11, type MessageHead, UNKNOWN_LENGTH } from '../http/message-head.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
-import type { ClientConnection, ResponseHandler } from '../http1/client-connection.ts';
-import { forwardedFields } from '../http1/forwarded-head.ts';
-import { CHUNKED, type Head, NO_BODY, UNTIL_CLOSE } from '../http1/head.ts';
-import type { RequestHandler, ServerConnection } from '../http1/server-connection.ts';
+import type { OutgoingRequest, ResponseHandler, Upstream, UpstreamFailure } from '../http/upstream.ts';
+import type { Protection } from '../http2/flood-guard.ts';
 import { isAnswer, isPending, type Pending, type Plan } from '../routing/plan.ts';
+import { GOING_AWAY, WebSocketFrames } from '../tcp/websocket-frames.ts';
 import type { Attempt } from '../telemetry/explanation.ts';
 import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
-import type { ConnectFailure, ConnectionWaiter, Endpoint } from '../upstream/endpoint.ts';
+import type { ConnectFailure } from '../upstream/connect-attempt.ts';
+import type { Endpoint } from '../upstream/endpoint.ts';
+import type { ConnectionWaiter } from '../upstream/pool-use.ts';
+import { grpcTimeout, grpcTimeoutMs } from './grpc-deadline.ts';
+import { grpcCondition, grpcMessage, grpcStatusOf } from './grpc-status.ts';
+import { GrpcWebDownstream, grpcWebOf } from './grpc-web.ts';
 import { localResponse } from './local-response.ts';
+import type { Overload } from './overload.ts';
+import { RequestBody } from './request-body.ts';
 import { isRequestId, newRequestId } from './request-id.ts';
+import { upstreamVersion } from './upstream-version.ts';
 
 /** What a listener gives to the relays of its connections. */
 export interface RelayHost {
   readonly kind: ListenerKind;
   readonly wheel: TimerWheel;
+  readonly limits: Limits;
+  readonly overload: Overload;
+  /** Tunnels that are open, to be told when this proxy goes. */
+  readonly tunnels: Set<{ drainTunnel(): void }>;
   /** Whether callers are told the words of a reason, or its code only. */
   readonly tellsAll: boolean;
   /** A request id that a caller sent is kept. */
@@ -26,6 +41,8 @@ export interface RelayHost {
   plan(exchange: Exchange): Plan | Pending | LocalAnswer;
   /** Header lines for the upstream that this kind of listener adds, each with its CRLF. */
   addedFields(exchange: Exchange): string;
+  /** A protection of HTTP/2 acted. */
+  onProtected(protection: Protection): void;
   /** The exchange is over; what it holds is valid until this returns. */
   record(exchange: Exchange, plan: Plan | undefined, nowMs: number): void;
 }
@@ -41,65 +58,82 @@ const SENT = 3;
 const RESPONDING = 4;
 const TUNNEL = 5;
 
-const NO_ATTEMPTS_LEFT = 0;
+/** A tunnel was opened by 101, or by 200 in answer to an extended CONNECT. */
+const SWITCHING = 101;
 
 /**
- * Carries the requests of one downstream connection to upstreams, one after the other: route, filters,
- * endpoint, attempts, response, record. It is called by events and never waits.
+ * Carries one request at a time from its downstream to an upstream: route, filters, endpoint, attempts,
+ * response, record. An HTTP/1.1 connection has one for all its requests, HTTP/2 one a stream. It is called by
+ * events and never waits.
  */
-export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter, Timed {
+export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter, OutgoingRequest, Timed {
   wheelSlot = -1;
   wheelDeadline = 0;
   wheelNext: Timed | undefined = undefined;
   wheelPrevious: Timed | undefined = undefined;
   readonly exchange: Exchange;
+  // The request as it goes out: every attempt sends the same.
+  head: MessageHead;
+  method = '';
+  target = '';
+  fields = '';
+  upgrade = '';
+  decode = false;
   private readonly host: RelayHost;
-  private readonly server: ServerConnection;
+  private readonly connection: Downstream;
+  /** The connection, or what translates for it. */
+  private downstream: Downstream;
+  private readonly body: RequestBody;
   private phase = IDLE;
   private plan: Plan | undefined = undefined;
   private cluster: Cluster | undefined = undefined;
   private endpoint: Endpoint | undefined = undefined;
-  private upstream: ClientConnection | undefined = undefined;
+  private upstream: Upstream | undefined = undefined;
   private cancelWait: (() => void) | undefined = undefined;
   private nextFilter = 0;
-  private requestText = '';
-  private upgrading = false;
-  /** The request has a body, and some of it was passed on: the request cannot be made again. */
-  private bodySent = false;
-  private requestEnded = false;
-  private retriesLeft = NO_ATTEMPTS_LEFT;
+  /** HTTP version of the upstream. */
+  private version = HTTP_11;
+  private retriesLeft = 0;
   private attemptStartMs = 0;
   private attempt: Attempt | undefined = undefined;
   private latencyMs = 0;
+  /** Whole time for the request in ms, 0: no limit. */
+  private timeoutMs = 0;
   private tryDeadlineMs = 0;
-  private encode = false;
-  private closeAfter = false;
-  /** Body bytes that came before an upstream was there; at most one read, then the client is paused. */
-  private early: Buffer[] = [];
   private clientHeld = false;
+  /** What the client sends through a WebSocket. */
+  private frames: WebSocketFrames | undefined = undefined;
+  private goingAway = false;
+  private saidGoingAway = false;
 
-  constructor(host: RelayHost, server: ServerConnection) {
+  constructor(host: RelayHost, downstream: Downstream, head: MessageHead) {
     this.host = host;
-    this.server = server;
-    this.exchange = new Exchange(host.kind, server.parser.head);
+    this.connection = downstream;
+    this.downstream = downstream;
+    this.head = head;
+    this.exchange = new Exchange(host.kind, head);
+    this.body = new RequestBody(host.limits);
     Object.assign(this, unarmed());
   }
 
   // --- the request comes ---
 
-  onRequest(head: Head): void {
+  onRequest(head: MessageHead): void {
     const { exchange } = this;
     exchange.begin(head, performance.now());
-    this.requestEnded = false;
-    this.bodySent = false;
+    this.head = head;
+    this.body.begin();
     this.plan = undefined;
     this.takeRequestId(head);
-    this.route();
+    if (this.host.kind === 'gateway') this.translateGrpcWeb(head);
+    const waitedMs = this.host.overload.excess(exchange.startMs);
+    if (waitedMs > 0) this.answer(overloaded(waitedMs));
+    else this.route();
   }
 
-  private takeRequestId(head: Head): void {
+  private takeRequestId(head: MessageHead): void {
     const { exchange, host } = this;
-    const given = head.requestIdIndex < 0 ? '' : head.value(head.requestIdIndex);
+    const given = head.requestId;
     if (given !== '' && host.trustsRequestId && isRequestId(given)) {
       exchange.id = given;
       return;
@@ -107,6 +141,21 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     exchange.id = newRequestId();
     if (given !== '') head.remove('x-request-id');
     exchange.requestFields = `x-request-id: ${exchange.id}\r\n`;
+  }
+
+  /** Browsers call gRPC services in a form of their own (PROTOCOL-WEB.md). */
+  private translateGrpcWeb(head: MessageHead): void {
+    this.downstream = this.connection;
+    const kind = grpcWebOf(head);
+    if (kind === undefined) return;
+    this.downstream = new GrpcWebDownstream(this.connection, kind);
+    this.exchange.grpc = true;
+    head.remove('content-type');
+    if (kind.text) {
+      head.remove('content-length');
+      this.body.decodeBase64();
+    }
+    this.exchange.requestFields += `content-type: application/grpc${kind.suffix}\r\nte: trailers\r\n`;
   }
 
   private route(): void {
@@ -187,24 +236,37 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     exchange.service = cluster.service;
     plan.retryBudget.countRequest(exchange.startMs);
     this.retriesLeft = plan.settings.retries.attempts;
-    this.requestText = this.writeRequest(exchange.head);
-    if (plan.timeoutMs > 0) this.host.wheel.arm(this, plan.timeoutMs);
+    if (this.mayRepeat(plan)) this.body.keepForReplay();
+    this.version = upstreamVersion(cluster.protocol, this.host.kind, exchange);
+    this.timeoutMs = this.deadlineOf(plan);
+    this.prepare(exchange);
+    if (this.timeoutMs > 0) this.host.wheel.arm(this, this.timeoutMs);
     this.startAttempt(cluster, exchange.startMs);
   }
 
-  /** The whole request head as it goes to the upstream: every attempt sends the same. */
-  private writeRequest(head: Head): string {
-    const { exchange } = this;
-    const added = exchange.requestFields + this.host.addedFields(exchange);
-    this.upgrading = isUpgrade(head);
-    const upgrade = this.upgrading
-      ? `connection: upgrade\r\nupgrade: ${head.value(head.upgradeIndex)}\r\n`
-      : '';
-    const line = `${exchange.method} ${exchange.target} HTTP/1.1\r\n`;
-    const fields = forwardedFields(head);
-    // HTTP/1.0 may come without Host, which HTTP/1.1 must have.
-    const hostField = head.hostIndex < 0 && !/^host:/im.test(added) ? 'host: \r\n' : '';
-    return `${line}${hostField}${fields}${added}${upgrade}\r\n`;
+  /** Whether the policy may ask for the body once more: of what is safe to repeat, or of gRPC by its status. */
+  private mayRepeat({ settings }: Plan): boolean {
+    const more = settings.retries.on.some((condition) => condition !== 'connect');
+    return more && (this.exchange.grpc || isIdempotent(this.exchange.method));
+  }
+
+  /** The policy's timeout, or the deadline that a gRPC caller has set, whichever ends first. */
+  private deadlineOf(plan: Plan): number {
+    const { timeoutMs } = plan;
+    if (!this.exchange.grpc) return timeoutMs;
+    const asked = grpcTimeoutMs(this.head.get('grpc-timeout'));
+    if (timeoutMs === 0 || (asked > 0 && asked <= timeoutMs)) return asked;
+    this.head.remove('grpc-timeout');
+    this.exchange.requestFields += `grpc-timeout: ${grpcTimeout(timeoutMs)}\r\n`;
+    return timeoutMs;
+  }
+
+  private prepare(exchange: Exchange): void {
+    this.method = exchange.method;
+    this.target = exchange.target;
+    this.upgrade = exchange.head.upgrade;
+    this.fields = exchange.requestFields + this.host.addedFields(exchange);
+    this.decode = this.downstream.version !== HTTP_11;
   }
 
   private startAttempt(cluster: Cluster, nowMs: number): void {
@@ -233,8 +295,8 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.exchange.attempts.push(this.attempt);
     this.phase = CONNECTING;
     this.armTry();
-    const connection = endpoint.acquire(this);
-    if (connection !== undefined) this.sendOn(connection);
+    const upstream = endpoint.acquire(this, this.version);
+    if (upstream !== undefined) this.sendOn(upstream);
     else if (this.phase === CONNECTING) this.holdClient();
   }
 
@@ -244,34 +306,38 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.tryDeadlineMs = 0;
     if (plan.tryTimeoutMs === 0) return;
     this.tryDeadlineMs = this.attemptStartMs + plan.tryTimeoutMs;
-    const whole = plan.timeoutMs > 0 ? this.exchange.startMs + plan.timeoutMs : Number.POSITIVE_INFINITY;
+    const whole = this.timeoutMs > 0 ? this.exchange.startMs + this.timeoutMs : Number.POSITIVE_INFINITY;
     const until = Math.min(whole, this.tryDeadlineMs) - performance.now();
     this.host.wheel.arm(this, Math.max(1, until));
   }
 
-  onConnection(connection: ClientConnection): void {
-    if (this.phase !== CONNECTING) return;
-    if (this.attempt !== undefined) this.attempt.connectionReused = connection.requests > 0;
-    this.sendOn(connection);
+  onConnection(upstream: Upstream): void {
+    if (this.phase === CONNECTING) this.sendOn(upstream);
+    else upstream.abandon();
   }
 
-  private sendOn(connection: ClientConnection): void {
+  private sendOn(upstream: Upstream): void {
     this.phase = SENT;
-    this.upstream = connection;
-    const { exchange, server } = this;
-    connection.send(this.requestText, this, exchange.method, this.upgrading, exchange.head.minor === 0);
-    for (const bytes of this.early) {
-      this.bodySent = true;
-      connection.requestData(undefined, bytes, 0, bytes.length);
-    }
-    this.early.length = 0;
-    if (this.requestEnded) connection.requestEnd();
+    this.upstream = upstream;
+    const { downstream, body } = this;
+    upstream.send(this, this);
+    if (this.attempt !== undefined) this.attempt.connectionReused = upstream.requests > 1;
+    body.sendTo(upstream, this.leavesChunks(upstream));
+    if (this.upstream !== upstream) return;
+    if (body.ended) body.endTo(upstream);
     // While the client's bytes are being read, what follows the head may still join it in one write.
-    else if (!server.reading) connection.flush();
+    else if (!downstream.reading) upstream.flush();
     if (this.clientHeld) {
       this.clientHeld = false;
-      server.resumeRequest();
+      downstream.resumeRequest();
     }
+  }
+
+  /** Whether the body comes in the chunks of HTTP/1.1, which HTTP/2 does not have. */
+  private leavesChunks(upstream: Upstream): boolean {
+    return (
+      upstream.version === HTTP_2 && this.head.version === HTTP_11 && this.head.bodyLength === UNKNOWN_LENGTH
+    );
   }
 
   onConnectFailed(failure: ConnectFailure): void {
@@ -290,8 +356,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     const nowMs = performance.now();
     this.endAttempt(nowMs, otherwise.code, true);
     this.upstream = undefined;
-    const replayable = !this.bodySent;
-    const condition = retryable ? this.allowRetry(failure, replayable, nowMs) : undefined;
+    const condition = retryable ? this.allowRetry(failure, nowMs) : undefined;
     const { cluster } = this;
     if (condition === undefined || cluster === undefined) {
       this.answer(otherwise);
@@ -301,10 +366,14 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.startAttempt(cluster, nowMs);
   }
 
-  private allowRetry(failure: AttemptFailure, replayable: boolean, nowMs: number): string | undefined {
+  private allowRetry(failure: AttemptFailure, nowMs: number): string | undefined {
     const plan = this.plan as Plan; // an attempt has one
     if (this.retriesLeft <= 0) return undefined;
-    const condition = retryCondition(plan.settings, failure, this.exchange.method, replayable);
+    const { method } = this.exchange;
+    // What a reset or a timeout leaves open may have run: only what is safe twice is sent again.
+    const told = failure.grpc !== undefined || isIdempotent(method);
+    const replayable = told ? this.body.replayable : !this.body.sent;
+    const condition = retryCondition(plan.settings, failure, method, replayable);
     if (condition === undefined) return undefined;
     if (!plan.retryBudget.tryRetry(nowMs)) {
       this.exchange.note('retry-budget', 'refused', `the retry budget of ${plan.service} is used up`);
@@ -343,17 +412,19 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
   onRequestData(bytes: Buffer, start: number, end: number): void {
     this.exchange.requestBytes += end - start;
     const { upstream } = this;
-    if (upstream !== undefined) {
-      this.bodySent = true;
-      if (!upstream.requestData(this.server.transport, bytes, start, end)) this.server.pauseRequest();
+    if (this.frames !== undefined) {
+      this.forwardFrames(this.frames, bytes, start, end);
+    } else if (upstream !== undefined) {
+      const ready = this.body.forward(upstream, this.downstream.transport, bytes, start, end);
+      if (!ready) this.downstream.pauseRequest();
     } else if (this.phase === CONNECTING || this.phase === HELD) {
-      this.early.push(Buffer.from(bytes.subarray(start, end)));
+      this.body.hold(bytes, start, end);
     }
   }
 
-  onRequestEnd(): void {
-    this.requestEnded = true;
-    this.upstream?.requestEnd();
+  onRequestEnd(trailers: readonly Field[] | undefined): void {
+    this.body.end(trailers);
+    if (this.upstream !== undefined) this.body.endTo(this.upstream);
   }
 
   onRequestFlush(): void {
@@ -361,47 +432,61 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
   }
 
   onRequestWritable(): void {
-    this.server.resumeRequest();
+    this.downstream.resumeRequest();
   }
 
   /** Nobody takes the request's body yet. */
   private holdClient(): void {
-    if (this.requestEnded || this.exchange.head.framing === NO_BODY) return;
+    if (this.body.ended || this.head.bodyLength === 0) return;
     this.clientHeld = true;
-    this.server.pauseRequest();
+    this.downstream.pauseRequest();
   }
 
   // --- the response ---
 
-  onInformational(head: Head): void {
-    // HTTP/1.0 knows no interim responses (RFC 9110 section 15.2).
-    if (this.exchange.head.minor === 1)
-      this.server.writeNow(`HTTP/1.1${head.text.slice(8, head.fieldsStart)}${forwardedFields(head)}\r\n`);
+  onInformational(head: MessageHead): void {
+    this.downstream.informational(head);
   }
 
-  onResponse(head: Head): void {
+  onResponse(head: MessageHead): void {
     const nowMs = performance.now();
-    const { status } = head;
     this.latencyMs = nowMs - this.attemptStartMs;
-    if (status >= 500 && this.retryStatus(status, nowMs)) return;
+    if (this.retryResponse(head, nowMs)) return;
+    const { status } = head;
     this.tryDeadlineMs = 0;
     const { exchange } = this;
     exchange.status = status;
     const plan = this.plan as Plan; // an upstream answers a planned request
     for (const filter of plan.chain.onResponse) filter.onResponse(exchange, head);
-    this.phase = status === 101 ? TUNNEL : RESPONDING;
-    this.server.responseHead(this.writeResponse(head));
-    if (status === 101) this.openTunnel();
+    const tunnel = this.switches(status);
+    this.phase = tunnel ? TUNNEL : RESPONDING;
+    const told = exchange.attempts.length > 1 ? this.retriedFields(head) : '';
+    this.downstream.respond(head, exchange.responseFields + told);
+    if (tunnel) this.openTunnel();
   }
 
-  /** Tries again instead of passing on a 5xx, if the policy wants it. */
-  private retryStatus(status: number, nowMs: number): boolean {
-    const failure: AttemptFailure = { kind: 'status', status, stale: false };
+  private switches(status: number): boolean {
+    return status === SWITCHING || (status === 200 && this.upgrade !== '' && this.version === HTTP_2);
+  }
+
+  /** Tries again instead of passing on a failure, if the policy wants it. */
+  private retryResponse(head: MessageHead, nowMs: number): boolean {
+    const { status } = head;
+    if (this.exchange.grpc) {
+      // Only a response without messages can still be replaced.
+      const grpcStatus = head.get('grpc-status');
+      if (grpcStatus === undefined) return false;
+      this.exchange.grpcStatus = Number(grpcStatus);
+      if (grpcStatus === '0') return false;
+    } else if (status < 400) return false;
     const { cluster, upstream } = this;
-    if (cluster === undefined || !this.requestEnded) return false;
-    const condition = this.allowRetry(failure, !this.bodySent, nowMs);
+    if (cluster === undefined || !this.body.ended) return false;
+    const grpc = this.exchange.grpc ? grpcCondition(this.exchange.grpcStatus) : undefined;
+    const failure: AttemptFailure = { kind: 'status', status, stale: false, ...(grpc && { grpc }) };
+    const condition = this.allowRetry(failure, nowMs);
     if (condition === undefined) return false;
-    this.endAttempt(nowMs, String(status), true);
+    this.endAttempt(nowMs, grpc ?? String(status), true);
+    this.exchange.grpcStatus = -1;
     this.upstream = undefined;
     upstream?.discard();
     this.noteRetry(condition);
@@ -409,23 +494,8 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     return true;
   }
 
-  private writeResponse(head: Head): string {
-    const request = this.exchange.head;
-    this.encode = false;
-    this.closeAfter = false;
-    let connection = '';
-    if (head.status === 101) {
-      connection = `connection: upgrade\r\nupgrade: ${head.upgradeIndex < 0 ? '' : head.value(head.upgradeIndex)}\r\n`;
-    } else {
-      connection = this.bodyFields(head, request);
-    }
-    const line = `HTTP/1.1${head.text.slice(8, head.fieldsStart)}`;
-    const told = this.exchange.attempts.length > 1 ? this.retriedFields(head) : '';
-    return `${line}${forwardedFields(head)}${this.exchange.responseFields}${told}${connection}\r\n`;
-  }
-
   /** A response that a retry brought says so, and by what name to ask for more. */
-  private retriedFields(head: Head): string {
+  private retriedFields(head: MessageHead): string {
     const { exchange, host } = this;
     if (!host.tellsAll) return '';
     const { policies } = exchange;
@@ -436,75 +506,53 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     return `tulle-retried: ${why?.detail ?? ''}\r\n${id}`;
   }
 
-  /** Frames the body for this client, and says whether the connection stays. */
-  private bodyFields(head: Head, request: Head): string {
-    let fields = '';
-    if (head.framing === UNTIL_CLOSE && request.minor === 1) {
-      this.encode = true;
-      fields = 'transfer-encoding: chunked\r\n';
-    } else if (request.minor === 0 && (head.framing === UNTIL_CLOSE || head.framing === CHUNKED)) {
-      // HTTP/1.0 knows no chunks: the end of the connection ends the body.
-      head.remove('transfer-encoding');
-      this.closeAfter = true;
-    }
-    if (this.closeAfter || this.server.willClose) return `${fields}connection: close\r\n`;
-    return request.minor === 0 ? `${fields}connection: keep-alive\r\n` : fields;
-  }
-
   onResponseData(bytes: Buffer, start: number, end: number): void {
     if (this.phase !== RESPONDING && this.phase !== TUNNEL) return;
     this.exchange.responseBytes += end - start;
-    const source = this.upstream?.transport;
-    const ready = this.encode
-      ? this.writeChunk(bytes, start, end)
-      : this.server.responseData(source, bytes, start, end);
-    if (!ready) source?.pause();
-  }
-
-  private writeChunk(bytes: Buffer, start: number, end: number): boolean {
-    const { socket } = this.server.transport;
-    socket.cork();
-    this.server.responseText(`${(end - start).toString(16)}\r\n`);
-    this.server.responseData(this.upstream?.transport, bytes, start, end);
-    const ready = this.server.responseText('\r\n');
-    socket.uncork();
-    return ready;
+    const { upstream } = this;
+    const ready = this.downstream.responseData(upstream?.transport, bytes, start, end);
+    if (!ready) upstream?.pauseResponse();
   }
 
   onResponseFlush(): void {
-    if (this.phase === RESPONDING && !this.server.flush()) this.upstream?.transport.pause();
+    if (this.phase === RESPONDING && !this.downstream.flush()) this.upstream?.pauseResponse();
   }
 
   onResponseWritable(): void {
-    this.upstream?.transport.resume();
+    this.upstream?.resumeResponse();
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(trailers: readonly Field[] | undefined): void {
     if (this.phase !== RESPONDING) return;
-    if (this.encode) this.server.responseText('0\r\n\r\n');
     this.upstream = undefined;
     const nowMs = performance.now();
     const { exchange } = this;
-    this.endAttempt(nowMs, String(exchange.status), exchange.status >= 500);
+    if (exchange.grpc) this.takeGrpcStatus(trailers);
+    const failed = exchange.status >= 500 || exchange.grpcStatus > 0;
+    this.endAttempt(nowMs, String(exchange.status), failed);
     this.finish(nowMs);
-    this.server.responseEnd(this.closeAfter);
+    this.downstream.responseEnd(trailers);
   }
 
-  onResponseFailed(problem: MessageProblem | undefined, error: Error | undefined): void {
+  private takeGrpcStatus(trailers: readonly Field[] | undefined): void {
+    const status = trailers?.find(({ name }) => name === 'grpc-status')?.value;
+    if (status !== undefined) this.exchange.grpcStatus = Number(status);
+  }
+
+  onResponseFailed(failure: UpstreamFailure): void {
     const { upstream } = this;
     if (upstream === undefined) return;
     if (this.phase === TUNNEL) {
       this.endTunnel();
       return;
     }
-    const stale = !upstream.answered && upstream.requests > 1;
-    const answer = problem ?? resetAnswer(error, upstream);
+    const { problem, refused } = failure;
+    const stale = !upstream.answered && upstream.requests > 1 && upstream.version === HTTP_11;
+    const answer = problem ?? resetAnswer(failure, upstream);
     if (this.phase === SENT) {
-      this.attemptFailed(
-        { kind: 'reset', status: 0, stale: stale && problem === undefined },
-        problem === undefined,
-        answer,
-      );
+      const kind = refused ? 'refused' : 'reset';
+      const retryable = problem === undefined;
+      this.attemptFailed({ kind, status: 0, stale: stale && retryable }, retryable, answer);
     } else {
       this.endAttempt(performance.now(), answer.code, true);
       this.fail(answer);
@@ -517,7 +565,8 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     if (this.phase === IDLE || this.phase === TUNNEL) return;
     const plan = this.plan as Plan; // deadlines are armed for a plan
     const nowMs = performance.now();
-    const whole = plan.timeoutMs > 0 && nowMs >= this.exchange.startMs + plan.timeoutMs;
+    const { timeoutMs } = this;
+    const whole = timeoutMs > 0 && nowMs >= this.exchange.startMs + timeoutMs;
     if (!whole && this.tryDeadlineMs > 0 && nowMs >= this.tryDeadlineMs) {
       this.dropUpstream();
       this.attemptFailed({ kind: 'try-timeout', status: 504, stale: false }, true, {
@@ -528,20 +577,20 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
       return;
     }
     if (!whole) {
-      if (plan.timeoutMs > 0)
-        this.host.wheel.arm(this, Math.max(1, this.exchange.startMs + plan.timeoutMs - nowMs));
+      if (timeoutMs > 0) this.host.wheel.arm(this, Math.max(1, this.exchange.startMs + timeoutMs - nowMs));
       return;
     }
+    const whose = plan.timeoutMs === timeoutMs ? 'timeout' : "the caller's grpc-timeout";
     this.fail({
       status: 504,
       code: 'request-timeout',
-      detail: `${plan.service} did not finish within timeout ${plan.timeoutMs} ms`,
+      detail: `${plan.service} did not finish within ${whose} ${timeoutMs} ms`,
     });
   }
 
   onRefused(problem: MessageProblem): void {
     const { exchange } = this;
-    exchange.begin(this.server.parser.head, performance.now());
+    exchange.begin(this.head, performance.now());
     exchange.method = 'INVALID';
     exchange.path = '';
     exchange.id = newRequestId();
@@ -558,7 +607,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     if (this.phase === IDLE) return;
     if (this.phase !== TUNNEL) {
       this.exchange.reason = 'client-closed';
-      this.exchange.detail = 'the client closed its connection before the response was complete';
+      this.exchange.detail = 'the client went away before the response was complete';
       if (this.exchange.status === 0) this.exchange.status = 499;
     }
     this.dropUpstream();
@@ -572,10 +621,23 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
       this.answer(answer);
       return;
     }
-    this.exchange.reason = answer.code;
-    this.exchange.detail = answer.detail;
+    const { exchange, downstream } = this;
+    exchange.reason = answer.code;
+    exchange.detail = answer.detail;
+    if (exchange.grpc) exchange.grpcStatus = grpcStatusOf(answer);
     this.finish(performance.now());
-    this.server.abort();
+    // gRPC has a place for bad news after the messages.
+    if (exchange.grpc) downstream.responseEnd(this.grpcTrailers(answer));
+    else downstream.abort();
+  }
+
+  private grpcTrailers(answer: LocalAnswer): Field[] {
+    const words = this.host.tellsAll ? answer.detail : answer.code;
+    return [
+      new Field('grpc-status', String(grpcStatusOf(answer))),
+      new Field('grpc-message', grpcMessage(words)),
+      new Field('tulle-reason', answer.code),
+    ];
   }
 
   /** Makes the response here. */
@@ -586,11 +648,10 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     exchange.detail = answer.detail;
     this.dropUpstream();
     this.phase = RESPONDING;
-    // A body that is still to come would be read as the next request: the connection ends (RFC 9112 section 9.3).
-    const close = this.server.willClose || this.server.readsBody;
-    this.server.responseHead(localResponse(exchange, answer, close, this.host.tellsAll));
+    if (exchange.grpc) exchange.grpcStatus = grpcStatusOf(answer);
+    const { status, fields, body } = localResponse(exchange, answer, this.host.tellsAll);
     this.finish(performance.now());
-    this.server.responseEnd(close);
+    this.downstream.respondLocally(status, fields, body);
   }
 
   /** Whatever is under way with an upstream ends now. */
@@ -611,9 +672,10 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     if (cluster !== undefined) cluster.use.requests--;
     this.cluster = undefined;
     this.endpoint = undefined;
-    this.requestText = '';
-    this.early.length = 0;
+    this.fields = '';
+    this.body.release();
     this.clientHeld = false;
+    if (this.upgrade !== '') this.forgetTunnel();
     if (plan !== undefined) for (const filter of plan.chain.onEnd) filter.onEnd(exchange);
     this.host.record(exchange, plan, nowMs);
   }
@@ -622,36 +684,65 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
 
   private openTunnel(): void {
     if (this.wheelSlot >= 0) this.host.wheel.disarm(this);
-    this.server.tunnel();
+    this.host.tunnels.add(this);
+    if (this.upgrade.toLowerCase() === 'websocket') this.frames = new WebSocketFrames();
+    this.downstream.tunnel();
+  }
+
+  /** This proxy goes: the server of a WebSocket is told so as by its client, and its answer tells the client. */
+  drainTunnel(): void {
+    this.goingAway = true;
+    if (this.frames?.between === true) this.sayGoingAway();
+  }
+
+  private forwardFrames(frames: WebSocketFrames, bytes: Buffer, start: number, end: number): void {
+    const boundary = frames.follow(bytes, start, end);
+    if (this.saidGoingAway) return; // Nothing follows a Close frame.
+    const leaves = this.goingAway && boundary >= 0;
+    const { transport } = this.downstream;
+    const ready = this.upstream?.requestData(transport, bytes, start, leaves ? boundary : end);
+    if (leaves) this.sayGoingAway();
+    else if (ready === false) this.downstream.pauseRequest();
+  }
+
+  private sayGoingAway(): void {
+    this.saidGoingAway = true;
+    this.upstream?.requestData(undefined, GOING_AWAY, 0, GOING_AWAY.length);
+    this.upstream?.flush();
   }
 
   onTunnelEnd(): void {
-    this.upstream?.transport.end();
+    this.upstream?.endTunnel();
   }
 
   onUpstreamTunnelEnd(): void {
-    this.server.transport.end();
+    this.downstream.endTunnel();
+  }
+
+  private forgetTunnel(): void {
+    this.host.tunnels.delete(this);
+    this.frames = undefined;
   }
 
   private endTunnel(): void {
     this.upstream = undefined;
     const nowMs = performance.now();
-    this.endAttempt(nowMs, '101', false);
+    this.endAttempt(nowMs, String(SWITCHING), false);
     this.finish(nowMs);
-    this.server.transport.end();
+    this.downstream.endTunnel();
   }
 }
 
-/** An upgrade is passed on, but for h2c, which prior knowledge and ALPN replaced (RFC 9113 section 3.1). */
-function isUpgrade(head: Head): boolean {
-  if (head.upgradeIndex < 0 || !head.connectionUpgrade || head.minor === 0 || head.framing !== NO_BODY)
-    return false;
-  return !/\bh2c?\b/i.test(head.value(head.upgradeIndex));
+function overloaded(waitedMs: number): LocalAnswer {
+  const detail = `this proxy has more work than its core can do: the request had waited ${Math.round(waitedMs)} ms (--max-queue-time)`;
+  return { status: 503, code: 'overloaded', detail };
 }
 
-function resetAnswer(error: Error | undefined, upstream: ClientConnection): LocalAnswer {
+function resetAnswer({ error, resetCode }: UpstreamFailure, upstream: Upstream): LocalAnswer {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  const how = code === undefined ? 'closed the connection' : `broke the connection (${code})`;
+  const why = code ?? error?.message;
+  const broke = why === undefined ? 'closed the connection' : `broke the connection (${why})`;
+  const how = resetCode < 0 ? broke : `reset the stream (HTTP/2 error ${resetCode})`;
   const when = upstream.answered ? 'in the middle of its response' : 'before it answered';
   return { status: 502, code: 'upstream-reset', detail: `the upstream ${how} ${when}` };
 }

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Identity, IdentitySource } from '../identity/identity.ts';
-import { MESH_ALPN } from '../identity/mesh-alpn.ts';
+import { MESH_ALPN, MESH_H2_ALPN } from '../identity/mesh-alpn.ts';
 import { contextOptions, TicketKeys } from '../identity/tls-contexts.ts';
 
 /** Ends mesh mTLS on accepted sockets; never listens itself. */
@@ -23,7 +23,7 @@ export class TlsAcceptor {
         ...contextOptions(identity),
         ticketKeys: this.ticketKeys.for(identity),
         sessionIdContext: 'tulle',
-        ALPNProtocols: [MESH_ALPN],
+        ALPNProtocols: [MESH_H2_ALPN, MESH_ALPN],
         requestCert: true,
         rejectUnauthorized: true,
         allowHalfOpen: true,

@@ -86,7 +86,7 @@ export class RunningService {
     const { service, settings, routes } = resource;
     this.retryBudget.limit(settings.retryBudget.ratio, settings.retryBudget.perSecond);
     this.cluster ??= new Cluster(this.key, settings, this.owner.parts);
-    this.cluster.update(service.endpoints, settings);
+    this.cluster.update(service.endpoints, settings, service.protocol);
     this.byDefault = this.defaultPlan(resource, this.cluster);
     this.table = routes.length === 0 ? undefined : compileRoutes(routes);
     this.firstWord.wake();

@@ -26,10 +26,10 @@ test('outcomes are counted by status and reason', () => {
   one.observe(503, 1, 0, 0, 'pool-full');
   one.observe(503, 1, 0, 0, '');
   assert.deepEqual(sorted(one.outcomes()), [
-    { status: 200, reason: '', count: 2 },
-    { status: 503, reason: '', count: 1 },
-    { status: 503, reason: 'no-endpoint', count: 1 },
-    { status: 503, reason: 'pool-full', count: 2 },
+    { status: 200, grpcStatus: -1, reason: '', count: 2 },
+    { status: 503, grpcStatus: -1, reason: '', count: 1 },
+    { status: 503, grpcStatus: -1, reason: 'no-endpoint', count: 1 },
+    { status: 503, grpcStatus: -1, reason: 'pool-full', count: 2 },
   ]);
 });
 
@@ -37,14 +37,14 @@ test('statuses that another edge saw first do not appear here', () => {
   const [first, second] = [stats(), stats()];
   for (let status = 100; status < 600; status++) first.observe(status, 1, 0, 0, '');
   second.observe(599, 1, 0, 0, '');
-  assert.deepEqual(second.outcomes(), [{ status: 599, reason: '', count: 1 }]);
+  assert.deepEqual(second.outcomes(), [{ status: 599, grpcStatus: -1, reason: '', count: 1 }]);
   assert.equal(first.outcomes().length, 500);
 });
 
 test('an upstream that invents statuses makes no new counters: they count as none', () => {
   const one = stats();
   for (const status of [0, -1, 600, 999, 65_536]) one.observe(status, 1, 0, 0, '');
-  assert.deepEqual(one.outcomes(), [{ status: 0, reason: '', count: 5 }]);
+  assert.deepEqual(one.outcomes(), [{ status: 0, grpcStatus: -1, reason: '', count: 5 }]);
 });
 
 test('durations and sizes are counted by bucket and summed, at random', () => {

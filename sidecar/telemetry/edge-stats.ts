@@ -15,6 +15,8 @@ export interface Edge {
 /** How many requests ended with a status for a reason ('' when Tulle had no part in it). */
 export interface Outcome {
   readonly status: number;
+  /** -1 where it was no gRPC call, or none came. */
+  readonly grpcStatus: number;
   readonly reason: string;
   count: number;
 }
@@ -44,7 +46,7 @@ export class EdgeStats {
   retries = 0;
   /** Requests without a reason, by slot of their status. */
   private plain = new Float64Array(4);
-  private readonly withReason: Outcome[] = [];
+  private readonly special: Outcome[] = [];
 
   constructor(edge: Edge) {
     this.edge = edge;
@@ -57,10 +59,11 @@ export class EdgeStats {
     requestBytes: number,
     responseBytes: number,
     reason: string,
+    grpcStatus = -1,
   ): void {
     const code = status > 0 && status < STATUSES ? status : 0;
-    if (reason === '') this.countPlain(code);
-    else this.countReason(code, reason);
+    if (reason === '' && grpcStatus < 0) this.countPlain(code);
+    else this.countSpecial(code, grpcStatus, reason);
     const duration = bucketOf(BUCKETS_MS, durationMs);
     const request = bucketOf(BUCKETS_BYTES, requestBytes);
     const response = bucketOf(BUCKETS_BYTES, responseBytes);
@@ -76,8 +79,13 @@ export class EdgeStats {
 
   /** All outcomes with their counts. */
   outcomes(): Outcome[] {
-    const plain = [...this.plain].map((count, slot) => ({ status: statusOf[slot] ?? 0, reason: '', count }));
-    return [...plain.filter(({ count }) => count > 0), ...this.withReason];
+    const plain = [...this.plain].map((count, slot) => ({
+      status: statusOf[slot] ?? 0,
+      grpcStatus: -1,
+      reason: '',
+      count,
+    }));
+    return [...plain.filter(({ count }) => count > 0), ...this.special];
   }
 
   private countPlain(status: number): void {
@@ -93,12 +101,13 @@ export class EdgeStats {
     this.plain = larger;
   }
 
-  private countReason(status: number, reason: string): void {
-    for (const outcome of this.withReason) {
-      if (outcome.status !== status || outcome.reason !== reason) continue;
+  private countSpecial(status: number, grpcStatus: number, reason: string): void {
+    for (const outcome of this.special) {
+      if (outcome.status !== status || outcome.grpcStatus !== grpcStatus || outcome.reason !== reason)
+        continue;
       outcome.count++;
       return;
     }
-    this.withReason.push({ status, reason, count: 1 });
+    this.special.push({ status, grpcStatus, reason, count: 1 });
   }
 }

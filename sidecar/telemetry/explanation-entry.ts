@@ -42,7 +42,7 @@ export class ExplanationEntry {
   fill(exchange: Exchange, durationMs: number): void {
     const { attempts, policies } = exchange;
     // Parts of a message are slices of its head, which they would keep alive.
-    const whole = exchange.head.text.length > SMALL_HEAD;
+    const whole = exchange.head.heldBytes > SMALL_HEAD;
     this.id = whole ? detached(exchange.id) : exchange.id;
     this.method = clipped(exchange.method, MAX_METHOD, whole);
     this.host = clipped(exchange.host, MAX_HOST, whole);

@@ -90,6 +90,7 @@ test('requests are counted by edge and status, with what Tulle answered itself b
       connection_security_policy: 'mutual_tls',
       response_code: '503',
       response_flags: '-',
+      grpc_response_status: '',
     },
   });
   const local = families.get('tulle_local_responses_total');

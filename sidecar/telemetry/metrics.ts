@@ -25,10 +25,14 @@ export interface Exposition {
 }
 
 /** Makes the exposition. prom-client is loaded at the first scrape: a sidecar that nobody scrapes does without. */
-export function createMetrics(edges: EdgeRegistry, gauges: () => Gauges): () => Promise<Exposition> {
+export function createMetrics(
+  edges: EdgeRegistry,
+  gauges: () => Gauges,
+  protections: ReadonlyMap<string, number> = new Map(),
+): () => Promise<Exposition> {
   let registry: Promise<Registry> | undefined;
   return async () => {
-    registry ??= buildRegistry(edges, gauges);
+    registry ??= buildRegistry(edges, gauges, protections);
     const ready = await registry;
     return { text: await ready.metrics(), contentType: ready.contentType };
   };
@@ -36,7 +40,11 @@ export function createMetrics(edges: EdgeRegistry, gauges: () => Gauges): () => 
 
 type Prom = typeof import('prom-client');
 
-async function buildRegistry(edges: EdgeRegistry, gauges: () => Gauges): Promise<Registry> {
+async function buildRegistry(
+  edges: EdgeRegistry,
+  gauges: () => Gauges,
+  protections: ReadonlyMap<string, number>,
+): Promise<Registry> {
   const prom = await import('prom-client');
   const registry = new prom.Registry();
   prom.collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
@@ -44,6 +52,7 @@ async function buildRegistry(edges: EdgeRegistry, gauges: () => Gauges): Promise
   registerCounters(prom, registry, labelled);
   registerHistograms(registry, labelled);
   registerGauges(prom, registry, gauges);
+  registerProtections(prom, registry, protections);
   return registry;
 }
 
@@ -93,11 +102,11 @@ function registerCounters(prom: Prom, registry: Registry, labelled: Labelled): v
   counter(
     'istio_requests_total',
     'Requests, by who called whom and how it ended.',
-    ['response_code', 'response_flags'],
+    ['response_code', 'response_flags', 'grpc_response_status'],
     (stats, add) => {
-      const flags = { response_flags: '-' };
-      for (const { status, count } of stats.outcomes()) {
-        add({ response_code: String(status), ...flags }, count);
+      for (const { status, grpcStatus, count } of stats.outcomes()) {
+        const grpc = grpcStatus < 0 ? '' : String(grpcStatus);
+        add({ response_code: String(status), response_flags: '-', grpc_response_status: grpc }, count);
       }
     },
   );
@@ -179,6 +188,19 @@ function registerGauges(prom: Prom, registry: Registry, gauges: () => Gauges): v
     registers: [registry],
     collect() {
       this.set({ version: gauges().version }, 1);
+    },
+  });
+}
+
+function registerProtections(prom: Prom, registry: Registry, protections: ReadonlyMap<string, number>): void {
+  new prom.Counter({
+    name: 'tulle_http2_protections_total',
+    help: 'How often a protection of HTTP/2 acted against a peer, by its name.',
+    labelNames: ['protection'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [protection, count] of protections) this.inc({ protection }, count);
     },
   });
 }

@@ -79,7 +79,7 @@ test('status, time, bytes, reason and retries are counted, and the request can b
     exchange.attempts.push({ endpoint: 'e', startMs: 0, durationMs: 0, result: '', connectionReused: false });
   recorder.record(exchange, 107);
   const [stats] = recorder.edges.all();
-  assert.deepEqual(stats?.outcomes(), [{ status: 503, reason: 'connect-failed', count: 1 }]);
+  assert.deepEqual(stats?.outcomes(), [{ status: 503, grpcStatus: -1, reason: 'connect-failed', count: 1 }]);
   assert.deepEqual(
     [stats?.retries, stats?.durationSumMs, stats?.requestBytes, stats?.responseBytes],
     [2, 7, 3, 4],

@@ -4,11 +4,13 @@ import { logRequest } from './access-log.ts';
 import { EdgeRegistry } from './edge-registry.ts';
 import type { EdgeStats } from './edge-stats.ts';
 import { Explanations } from './explanation-ring.ts';
+import { Protections } from './protections.ts';
 
 /** Takes what is left of each exchange: counters, an explanation, a line of log if asked. */
 export class Recorder {
   readonly edges = new EdgeRegistry();
   readonly explanations = new Explanations();
+  readonly protections = new Protections();
   /** `namespace/serviceaccount` of the own workload. */
   private readonly self: string;
   private readonly accessLog: Log | undefined;
@@ -22,8 +24,8 @@ export class Recorder {
   /** `nowMs`: the exchange's end, on the clock of its start. */
   record(exchange: Exchange, nowMs: number): void {
     const stats = this.statsOf(exchange);
-    const { status, startMs, requestBytes, responseBytes, reason, attempts } = exchange;
-    stats.observe(status, nowMs - startMs, requestBytes, responseBytes, reason);
+    const { status, startMs, requestBytes, responseBytes, reason, attempts, grpcStatus } = exchange;
+    stats.observe(status, nowMs - startMs, requestBytes, responseBytes, reason, grpcStatus);
     if (attempts.length > 1) stats.retries += attempts.length - 1;
     this.explanations.record(exchange, nowMs);
     if (this.accessLog !== undefined) logRequest(this.accessLog, exchange, nowMs);
@@ -35,13 +37,14 @@ export class Recorder {
     const reporter = inbound ? 'destination' : 'source';
     const source = inbound ? exchange.peer || 'unknown' : this.self;
     const destination = exchange.service || 'unknown';
+    const protocol = exchange.grpc ? 'grpc' : 'http';
     const { last } = this;
     if (last !== undefined) {
       const { edge } = last;
-      const same = edge.destination === destination && edge.source === source;
+      const same = edge.destination === destination && edge.source === source && edge.protocol === protocol;
       if (same && edge.mtls === exchange.mtls && edge.reporter === reporter) return last;
     }
-    this.last = this.edges.get(reporter, source, destination, exchange.mtls);
+    this.last = this.edges.get(reporter, source, destination, exchange.mtls, protocol);
     return this.last;
   }
 }

@@ -1,6 +1,9 @@
 import { connect, Socket, type TcpNetConnectOpts } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
+/** What is spoken on a connection to an endpoint: between sidecars, what ALPN says. */
+export type Carried = 'http1' | 'http2' | 'tcp';
+
 /** Opens connections to one endpoint. */
 export interface Connector {
   readonly readyEvent: 'connect' | 'secureConnect';

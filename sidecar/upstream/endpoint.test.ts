@@ -5,16 +5,13 @@ import { type Backend, rawBackend } from '../../test/fixture/backend.ts';
 import { type LeapingClock, leapingClock } from '../../test/fixture/leaping-clock.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
-import type { ClientConnection, ResponseHandler } from '../http1/client-connection.ts';
+import { HTTP_11 } from '../http/message-head.ts';
+import type { ResponseHandler, Upstream } from '../http/upstream.ts';
+import { ClientConnection } from '../http1/client-connection.ts';
+import type { ConnectFailure } from './connect-attempt.ts';
 import { type Connector, plainConnector, refusingConnector } from './connector.ts';
-import {
-  type ConnectFailure,
-  type ConnectionWaiter,
-  createPoolUse,
-  Endpoint,
-  type PoolLimits,
-  type PoolUse,
-} from './endpoint.ts';
+import { Endpoint } from './endpoint.ts';
+import { type ConnectionWaiter, createPoolUse, type PoolLimits, type PoolUse } from './pool-use.ts';
 
 const LIMITS: PoolLimits = { connections: 100, pending: 100, requests: 100, connectMs: 5000, idleMs: 60_000 };
 
@@ -26,12 +23,18 @@ interface Waiter extends ConnectionWaiter {
   failures: ConnectFailure[];
 }
 
+/** What a pool for HTTP/1.1 gives is a whole connection. */
+function connectionOf(upstream: Upstream): ClientConnection {
+  assert.ok(upstream instanceof ClientConnection);
+  return upstream;
+}
+
 function waiter(): Waiter {
   const one: Waiter = {
     connection: undefined,
     failures: [],
-    onConnection(connection) {
-      one.connection = connection;
+    onConnection(upstream) {
+      one.connection = connectionOf(upstream);
     },
     onConnectFailed: (failure) => one.failures.push(failure),
   };
@@ -81,8 +84,8 @@ async function pool(
 
 async function acquired(endpoint: Endpoint): Promise<ClientConnection> {
   const one = waiter();
-  const atOnce = endpoint.acquire(one);
-  if (atOnce !== undefined) return atOnce;
+  const atOnce = endpoint.acquire(one, HTTP_11);
+  if (atOnce !== undefined) return connectionOf(atOnce);
   await until('a connection', () => one.connection !== undefined || one.failures.length > 0);
   return one.connection ?? assert.fail(one.failures[0]?.detail);
 }
@@ -103,7 +106,7 @@ async function request(connection: ClientConnection): Promise<void> {
     onRequestWritable() {},
     onUpstreamTunnelEnd() {},
   };
-  connection.send('GET / HTTP/1.1\r\nHost: h\r\n\r\n', handler, 'GET', false, false);
+  connection.sendText('GET / HTTP/1.1\r\nHost: h\r\n\r\n', handler, 'GET', false, false);
   connection.requestEnd();
   await until('the answer', () => state.over);
 }
@@ -116,8 +119,8 @@ test('a connection is used again, the one that was used last first', async (cont
   await request(first);
   await request(second);
   assert.equal(endpoint.idleCount, 2);
-  assert.equal(endpoint.acquire(waiter()), second);
-  assert.equal(endpoint.acquire(waiter()), first);
+  assert.equal(endpoint.acquire(waiter(), HTTP_11), second);
+  assert.equal(endpoint.acquire(waiter(), HTTP_11), first);
   assert.equal(endpoint.idleCount, 0);
   assert.equal(backend.connections.length, 2);
 });
@@ -188,7 +191,7 @@ test('a server that closes an idle connection is not sent a request on it', asyn
 test('more waiters than are allowed are refused before they wait', async (context) => {
   const { endpoint, use } = poolOf(context, NEVER, { pending: 2 });
   const waiters = [waiter(), waiter(), waiter()];
-  for (const one of waiters) assert.equal(endpoint.acquire(one), undefined);
+  for (const one of waiters) assert.equal(endpoint.acquire(one, HTTP_11), undefined);
   assert.deepEqual(
     waiters.map(({ failures }) => failures.map(({ code }) => code)),
     [[], [], ['pool-full']],
@@ -204,7 +207,7 @@ test('a connect that is refused fails its waiter, once, and leaves nothing count
   backend.close();
   const { endpoint, use } = poolOf(context, plainConnector(backend.address));
   const waiters = [waiter(), waiter(), waiter()];
-  for (const one of waiters) endpoint.acquire(one);
+  for (const one of waiters) endpoint.acquire(one, HTTP_11);
   assert.deepEqual([use.connections, use.pending], [3, 3]);
   await until('all failures', () => waiters.every(({ failures }) => failures.length > 0));
   await until('all are forgotten', () => use.connections === 0);
@@ -218,7 +221,7 @@ test('a connect that is refused fails its waiter, once, and leaves nothing count
 test('a connect that takes too long fails its waiter when its time is over', async (context) => {
   const { endpoint, use, clock } = poolOf(context, NEVER);
   const one = waiter();
-  endpoint.acquire(one);
+  endpoint.acquire(one, HTTP_11);
   clock.leap(4_900);
   await turn();
   assert.deepEqual(one.failures, []);
@@ -242,13 +245,13 @@ test('a connect in time is not cut off when its time would be over', async (cont
 test('a waiter that gave up is not called, and the connection that was made for it serves another', async (context) => {
   const { endpoint, use, backend } = await pool(context);
   const one = waiter();
-  assert.equal(endpoint.acquire(one), undefined);
+  assert.equal(endpoint.acquire(one, HTTP_11), undefined);
   endpoint.cancel(one);
   endpoint.cancel(one);
   assert.equal(use.pending, 0);
   await until('the connection', () => endpoint.idleCount === 1);
   assert.deepEqual([one.connection, one.failures], [undefined, []]);
-  assert.ok(endpoint.acquire(waiter()));
+  assert.ok(endpoint.acquire(waiter(), HTTP_11));
   assert.equal(backend.connections.length, 1);
 });
 
@@ -256,8 +259,8 @@ test('at the limit of connections the next waits, and gets the one that is freed
   const { endpoint, use, backend } = await pool(context, { limits: { connections: 1 } });
   const connection = await acquired(endpoint);
   const [second, third] = [waiter(), waiter()];
-  endpoint.acquire(second);
-  endpoint.acquire(third);
+  endpoint.acquire(second, HTTP_11);
+  endpoint.acquire(third, HTTP_11);
   assert.deepEqual([use.connections, use.pending], [1, 2]);
   await request(connection);
   assert.equal(second.connection, connection);
@@ -271,7 +274,7 @@ test('at the limit of connections the next gets a new one when one breaks', asyn
   const { endpoint, use, backend } = await pool(context, { limits: { connections: 1 } });
   const connection = await acquired(endpoint);
   const second = waiter();
-  endpoint.acquire(second);
+  endpoint.acquire(second, HTTP_11);
   await turn();
   assert.equal(backend.connections.length, 1);
   connection.abandon();
@@ -283,7 +286,7 @@ test('at the limit of connections the next gets a new one when one breaks', asyn
 test('at the limit of connections a failed connect lets the next one try', async (context) => {
   const { endpoint, use } = poolOf(context, refusingConnector('no certificate'), { connections: 1 });
   const waiters = [waiter(), waiter(), waiter()];
-  for (const one of waiters) endpoint.acquire(one);
+  for (const one of waiters) endpoint.acquire(one, HTTP_11);
   assert.equal(use.connections, 1);
   await until('all failures', () => waiters.every(({ failures }) => failures.length === 1));
   await until('nothing is left', () => use.connections === 0 && use.pending === 0);
@@ -309,7 +312,7 @@ test('an idle connection of one endpoint makes room for another endpoint of its 
   assert.deepEqual([first.connections, other.connections, use.connections], [0, 1, 1]);
   const busy = await acquired(other);
   const waiting = waiter();
-  first.acquire(waiting);
+  first.acquire(waiting, HTTP_11);
   await turn();
   assert.equal(waiting.connection, undefined);
   await request(busy);
@@ -337,7 +340,7 @@ test('a peer that is refused once it is connected fails its waiter and is closed
   const connector = { ...plainConnector(backend.address), verify: () => 'it proved shop/thief' };
   const { endpoint, use } = poolOf(context, connector);
   const one = waiter();
-  endpoint.acquire(one);
+  endpoint.acquire(one, HTTP_11);
   await until('the failure', () => one.failures.length > 0);
   assert.deepEqual(one.failures, [{ code: 'upstream-tls', detail: '10.0.0.1:80: it proved shop/thief' }]);
   assert.equal(one.connection, undefined);
@@ -355,7 +358,7 @@ test('a peer that closes during the handshake is told apart from one that is not
   });
   const { endpoint, use } = poolOf(context, secure(backend.address));
   const one = waiter();
-  endpoint.acquire(one);
+  endpoint.acquire(one, HTTP_11);
   await until('the connection', () => backend.connections.length === 1);
   backend.connections[0]?.socket.end();
   await until('the failure', () => one.failures.length > 0);
@@ -369,7 +372,7 @@ test('a peer that closes during the handshake is told apart from one that is not
   backend.close();
   endpoint.setConnector(secure(backend.address));
   const two = waiter();
-  endpoint.acquire(two);
+  endpoint.acquire(two, HTTP_11);
   await until('the failure', () => two.failures.length > 0);
   assert.equal(two.failures[0]?.code, 'connect-failed');
 });

@@ -1,48 +1,18 @@
 import type { Limits } from '../http/limits.ts';
+import { HTTP_2 } from '../http/message-head.ts';
+import type { Upstream } from '../http/upstream.ts';
 import { ClientConnection, type ConnectionOwner } from '../http1/client-connection.ts';
 import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
 import { Transport } from '../transport/transport.ts';
+import { ConnectAttempt, type ConnectFailure } from './connect-attempt.ts';
 import type { Connector } from './connector.ts';
-
-/** Somebody who wants a connection to an endpoint. */
-export interface ConnectionWaiter {
-  onConnection(connection: ClientConnection): void;
-  onConnectFailed(failure: ConnectFailure): void;
-}
-
-export interface ConnectFailure {
-  readonly code: 'connect-failed' | 'connect-timeout' | 'upstream-tls' | 'pool-full';
-  readonly detail: string;
-}
-
-/** Limits of one service's pools; times in ms. */
-export interface PoolLimits {
-  connections: number;
-  pending: number;
-  requests: number;
-  connectMs: number;
-  idleMs: number;
-}
-
-/** What all endpoints of one service share. */
-export interface PoolUse {
-  connections: number;
-  pending: number;
-  requests: number;
-  /** Endpoints whose requests wait for the service's limit of connections. */
-  readonly hungry: Set<Endpoint>;
-  /** Closes an idle connection of any endpoint, if there is one, to make room. */
-  freeIdle(): void;
-}
-
-export function createPoolUse(freeIdle: () => void): PoolUse {
-  return { connections: 0, pending: 0, requests: 0, hungry: new Set(), freeIdle };
-}
+import { Http2Pool } from './http2-pool.ts';
+import type { ConnectionWaiter, PoolLimits, PoolUse } from './pool-use.ts';
 
 /** A server that closes at its own idle limit must not meet a request on the way. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
 
-/** One place where a service runs: its load as the balancer sees it, and its pool of connections. */
+/** One place where a service runs: its load as the balancer sees it, and its pools of connections. */
 export class Endpoint implements ConnectionOwner, Timed {
   readonly address: string;
   weight: number;
@@ -63,6 +33,8 @@ export class Endpoint implements ConnectionOwner, Timed {
   private readonly waiting: ConnectionWaiter[] = [];
   private opening = 0;
   private connector: Connector;
+  private http2Connector: Connector;
+  private http2: Http2Pool | undefined = undefined;
   private readonly use: PoolUse;
   private limits: PoolLimits;
   private readonly engineLimits: Limits;
@@ -75,13 +47,22 @@ export class Endpoint implements ConnectionOwner, Timed {
       zone?: string | undefined;
       identity?: string | undefined;
     },
-    pool: { connector: Connector; use: PoolUse; limits: PoolLimits; engineLimits: Limits; wheel: TimerWheel },
+    pool: {
+      connector: Connector;
+      /** For HTTP/2; without it the same. */
+      http2Connector?: Connector;
+      use: PoolUse;
+      limits: PoolLimits;
+      engineLimits: Limits;
+      wheel: TimerWheel;
+    },
   ) {
     this.address = description.address;
     this.weight = description.weight;
     this.zone = description.zone;
     this.identity = description.identity;
     this.connector = pool.connector;
+    this.http2Connector = pool.http2Connector ?? pool.connector;
     this.use = pool.use;
     this.limits = pool.limits;
     this.engineLimits = pool.engineLimits;
@@ -91,12 +72,16 @@ export class Endpoint implements ConnectionOwner, Timed {
 
   setLimits(limits: PoolLimits): void {
     this.limits = limits;
+    if (this.http2 !== undefined) this.http2.limits = limits;
   }
 
   /** New connections are made by `connector` from now on; idle ones of the old are closed (a new certificate, say). */
-  setConnector(connector: Connector): void {
+  setConnector(connector: Connector, http2Connector = connector): void {
     this.connector = connector;
+    this.http2Connector = http2Connector;
     this.closeIdle();
+    this.http2?.retire();
+    this.http2 = undefined;
   }
 
   get mtls(): boolean {
@@ -107,8 +92,27 @@ export class Endpoint implements ConnectionOwner, Timed {
     return this.idle.length;
   }
 
-  /** An idle connection at once, or undefined: then one of the waiter's two methods is called later (or, at a limit, before this returns). */
-  acquire(waiter: ConnectionWaiter): ClientConnection | undefined {
+  /**
+   * A place for one request at once, or undefined: then one of the waiter's two methods is called later (or, at a
+   * limit, before this returns). `version`: of HTTP.
+   */
+  acquire(waiter: ConnectionWaiter, version: number): Upstream | undefined {
+    return version === HTTP_2 ? this.http2Pool().acquire(waiter) : this.acquireConnection(waiter);
+  }
+
+  private http2Pool(): Http2Pool {
+    this.http2 ??= new Http2Pool({
+      address: this.address,
+      connector: this.http2Connector,
+      use: this.use,
+      limits: this.limits,
+      engineLimits: this.engineLimits,
+      wheel: this.wheel,
+    });
+    return this.http2;
+  }
+
+  private acquireConnection(waiter: ConnectionWaiter): ClientConnection | undefined {
     const now = performance.now();
     for (let connection = this.idle.pop(); connection !== undefined; connection = this.idle.pop()) {
       if (!connection.transport.closed && now < this.expiry(connection)) return connection;
@@ -136,7 +140,10 @@ export class Endpoint implements ConnectionOwner, Timed {
   /** The waiter wants no connection any more. */
   cancel(waiter: ConnectionWaiter): void {
     const index = this.waiting.indexOf(waiter);
-    if (index < 0) return;
+    if (index < 0) {
+      this.http2?.cancel(waiter);
+      return;
+    }
     this.waiting.splice(index, 1);
     this.use.pending--;
     if (this.waiting.length === 0) this.use.hungry.delete(this);
@@ -216,18 +223,18 @@ export class Endpoint implements ConnectionOwner, Timed {
     const index = this.idle.indexOf(connection);
     if (index >= 0) this.idle.splice(index, 1);
     this.openForWaiting();
-    for (const endpoint of this.use.hungry) endpoint.openForWaiting();
+    for (const hungry of this.use.hungry) hungry.openForWaiting();
   }
 
   /** Gives the place of its oldest idle connection away; false if it has none. */
   closeOldestIdle(): boolean {
     const oldest = this.idle.shift();
     oldest?.abandon();
-    return oldest !== undefined;
+    return oldest !== undefined || this.http2?.closeIdle() === true;
   }
 
   /** A place in the service's connection limit came free. */
-  private openForWaiting(): void {
+  openForWaiting(): void {
     if (this.opening < this.waiting.length && this.use.connections < this.limits.connections) this.open();
     if (this.opening >= this.waiting.length) this.use.hungry.delete(this);
   }
@@ -256,56 +263,11 @@ export class Endpoint implements ConnectionOwner, Timed {
   retire(): void {
     this.retired = true;
     this.closeIdle();
+    this.http2?.retire();
   }
 
   private closeIdle(): void {
     for (const connection of this.idle.splice(0)) connection.abandon();
     this.wheel.disarm(this);
-  }
-}
-
-/** The time limit of one connect, and the reason when it fails. */
-class ConnectAttempt implements Timed {
-  wheelSlot = -1;
-  wheelDeadline = 0;
-  wheelNext: Timed | undefined = undefined;
-  wheelPrevious: Timed | undefined = undefined;
-  pending = true;
-  refusal: string | undefined = undefined;
-  private timedOut = false;
-  private readonly limitMs: number;
-  private readonly wheel: TimerWheel;
-  private readonly connection: ClientConnection;
-
-  constructor(limitMs: number, wheel: TimerWheel, connection: ClientConnection) {
-    this.limitMs = limitMs;
-    this.wheel = wheel;
-    this.connection = connection;
-    wheel.arm(this, limitMs);
-  }
-
-  over(): void {
-    this.pending = false;
-    this.wheel.disarm(this);
-  }
-
-  onDeadline(): void {
-    this.timedOut = true;
-    this.connection.transport.destroy();
-  }
-
-  failure(error: Error | undefined, connector: Connector, address: string): ConnectFailure {
-    if (this.timedOut)
-      return { code: 'connect-timeout', detail: `no connection to ${address} within ${this.limitMs} ms` };
-    if (this.refusal !== undefined) return { code: 'upstream-tls', detail: `${address}: ${this.refusal}` };
-    const code = (error as NodeJS.ErrnoException | undefined)?.code ?? 'closed';
-    const system = (error as NodeJS.ErrnoException | undefined)?.syscall === 'connect';
-    if (connector.readyEvent === 'secureConnect' && !system) {
-      return {
-        code: 'upstream-tls',
-        detail: `TLS with ${address} failed: ${error?.message ?? 'the peer closed during the handshake'}`,
-      };
-    }
-    return { code: 'connect-failed', detail: `connect to ${address}: ${code}` };
   }
 }

@@ -2,15 +2,23 @@ import type { TcpNetConnectOpts } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { peerWorkload } from '../../protocol/peer.ts';
 import type { Identity } from '../identity/identity.ts';
-import { MESH_ALPN } from '../identity/mesh-alpn.ts';
+import { MESH_ALPN, MESH_H2_ALPN, MESH_TCP_ALPN } from '../identity/mesh-alpn.ts';
 import { clientContext } from '../identity/tls-contexts.ts';
-import { type Connector, failing, splitAddress } from './connector.ts';
+import { type Carried, type Connector, failing, splitAddress } from './connector.ts';
+
+/** What is offered: a sidecar takes the first, a server of another kind the second. */
+const ALPN: Readonly<Record<Carried, string[]>> = {
+  http1: [MESH_ALPN, 'http/1.1'],
+  http2: [MESH_H2_ALPN, 'h2'],
+  tcp: [MESH_TCP_ALPN],
+};
 
 /** Mesh mTLS: proves `identity` and believes only a peer that proves `expected` (`namespace/serviceaccount`). */
 export function mtlsConnector(
   address: string,
   expected: string,
   current: () => Identity | undefined,
+  carries: Carried = 'http1',
 ): Connector {
   const { host, port } = splitAddress(address);
   let session: Buffer | undefined;
@@ -28,7 +36,7 @@ export function mtlsConnector(
         host,
         port,
         secureContext: clientContext(identity),
-        ALPNProtocols: [MESH_ALPN, 'http/1.1'],
+        ALPNProtocols: ALPN[carries],
         // The name is checked by SPIFFE ID in `verify`, not by DNS.
         checkServerIdentity: () => undefined,
         rejectUnauthorized: true,

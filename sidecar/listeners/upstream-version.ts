@@ -1,0 +1,19 @@
+import type { Service } from '../../protocol/service.ts';
+import type { Exchange, ListenerKind } from '../exchange.ts';
+import { HTTP_2, HTTP_11 } from '../http/message-head.ts';
+
+/**
+ * The version of HTTP in which a request goes to a service: the one that the service is said to speak. Where
+ * nothing is said it keeps the caller's, but a gateway speaks HTTP/1.1: browsers speak HTTP/2 to all. gRPC
+ * exists in HTTP/2 only.
+ */
+export function upstreamVersion(
+  protocol: Service['protocol'],
+  listener: ListenerKind,
+  exchange: Exchange,
+): number {
+  if (exchange.grpc) return HTTP_2;
+  if (protocol === 'http') return HTTP_11;
+  if (protocol === 'http2' || protocol === 'grpc') return HTTP_2;
+  return listener !== 'gateway' && exchange.head.version === HTTP_2 ? HTTP_2 : HTTP_11;
+}

@@ -1,0 +1,12 @@
+/** How often each protection acted against a peer. */
+export class Protections {
+  private readonly counts = new Map<string, number>();
+
+  count(protection: string): void {
+    this.counts.set(protection, (this.counts.get(protection) ?? 0) + 1);
+  }
+
+  all(): ReadonlyMap<string, number> {
+    return this.counts;
+  }
+}

@@ -1,0 +1,170 @@
+import type { Limits } from '../http/limits.ts';
+import type { Upstream } from '../http/upstream.ts';
+import { Http2ClientConnection, type Http2ConnectionOwner } from '../http2/client-connection.ts';
+import { DEFAULT_HTTP2_LIMITS } from '../http2/http2-limits.ts';
+import type { TimerWheel } from '../transport/timer-wheel.ts';
+import { Transport } from '../transport/transport.ts';
+import { ConnectAttempt, type ConnectFailure } from './connect-attempt.ts';
+import type { Connector } from './connector.ts';
+import type { ConnectionWaiter, PoolLimits, PoolUse } from './pool-use.ts';
+
+interface Http2PoolParts {
+  readonly address: string;
+  readonly connector: Connector;
+  readonly use: PoolUse;
+  readonly limits: PoolLimits;
+  readonly engineLimits: Limits;
+  readonly wheel: TimerWheel;
+}
+
+/** The HTTP/2 connections to one endpoint: one, and another only when its streams are all in use. */
+export class Http2Pool implements Http2ConnectionOwner {
+  limits: PoolLimits;
+  private readonly parts: Http2PoolParts;
+  /** Those that take more streams, or will again. */
+  private readonly open: Http2ClientConnection[] = [];
+  private readonly waiting: ConnectionWaiter[] = [];
+  private opening = 0;
+  private retired = false;
+
+  constructor(parts: Http2PoolParts) {
+    this.parts = parts;
+    this.limits = parts.limits;
+  }
+
+  /** A stream at once, or undefined: then the waiter is called later, or was refused at a limit. */
+  acquire(waiter: ConnectionWaiter): Upstream | undefined {
+    for (const connection of this.open) if (connection.capacity > 0) return connection.startStream();
+    const { use } = this.parts;
+    if (use.pending >= this.limits.pending) {
+      waiter.onConnectFailed({
+        code: 'pool-full',
+        detail: `${this.limits.pending} requests wait for a connection already (limits: pending)`,
+      });
+      return undefined;
+    }
+    this.waiting.push(waiter);
+    use.pending++;
+    if (this.opening > 0) return undefined;
+    if (use.connections < this.limits.connections) this.connect();
+    else if (this.open.length === 0) {
+      use.hungry.add(this);
+      use.freeIdle();
+    }
+    return undefined;
+  }
+
+  cancel(waiter: ConnectionWaiter): void {
+    const index = this.waiting.indexOf(waiter);
+    if (index < 0) return;
+    this.waiting.splice(index, 1);
+    this.parts.use.pending--;
+    if (this.waiting.length === 0) this.parts.use.hungry.delete(this);
+  }
+
+  private connect(): void {
+    const { address, connector, use, engineLimits, wheel } = this.parts;
+    this.opening++;
+    use.connections++;
+    const engine = { ...engineLimits, idleMs: this.limits.idleMs };
+    const connection = new Http2ClientConnection(this, engine, DEFAULT_HTTP2_LIMITS, wheel);
+    const attempt = new ConnectAttempt(this.limits.connectMs, wheel, connection);
+    let error: Error | undefined;
+    connection.transport = Transport.connect(connection, (onread) => {
+      const socket = connector.open(onread);
+      socket.once(connector.readyEvent, () => {
+        attempt.over();
+        this.opening--;
+        attempt.refusal = connector.verify(socket);
+        if (attempt.refusal === undefined) this.opened(connection);
+        else connection.transport.destroy();
+      });
+      socket.once('error', (reason: Error) => {
+        error = reason;
+      });
+      socket.once('close', () => {
+        if (attempt.pending) this.opening--;
+        const failed = attempt.pending || attempt.refusal !== undefined;
+        attempt.over();
+        if (failed) this.connectFailed(attempt.failure(error, connector, address));
+      });
+      return socket;
+    });
+  }
+
+  private opened(connection: Http2ClientConnection): void {
+    connection.open(connection.transport);
+    if (this.retired) {
+      connection.close();
+      return;
+    }
+    this.open.push(connection);
+    this.serveWaiting(connection);
+  }
+
+  private serveWaiting(connection: Http2ClientConnection): void {
+    while (connection.capacity > 0) {
+      const waiter = this.nextWaiter();
+      if (waiter === undefined) return;
+      waiter.onConnection(connection.startStream());
+    }
+    this.openForWaiting();
+  }
+
+  private nextWaiter(): ConnectionWaiter | undefined {
+    const waiter = this.waiting.shift();
+    if (waiter !== undefined) this.parts.use.pending--;
+    if (this.waiting.length === 0) this.parts.use.hungry.delete(this);
+    return waiter;
+  }
+
+  /** One connection was meant for all that wait. */
+  private connectFailed(failure: ConnectFailure): void {
+    const failed = this.waiting.splice(0);
+    this.parts.use.pending -= failed.length;
+    this.parts.use.hungry.delete(this);
+    for (const waiter of failed) waiter.onConnectFailed(failure);
+  }
+
+  onCapacity(connection: Http2ClientConnection): void {
+    if (this.waiting.length > 0) this.serveWaiting(connection);
+  }
+
+  onGoingAway(connection: Http2ClientConnection): void {
+    this.forget(connection);
+    this.openForWaiting();
+  }
+
+  onGone(connection: Http2ClientConnection): void {
+    const { use } = this.parts;
+    use.connections--;
+    this.forget(connection);
+    this.openForWaiting();
+    for (const hungry of use.hungry) hungry.openForWaiting();
+  }
+
+  private forget(connection: Http2ClientConnection): void {
+    const index = this.open.indexOf(connection);
+    if (index >= 0) this.open.splice(index, 1);
+  }
+
+  /** Called when a place in the service's connection limit came free. */
+  openForWaiting(): void {
+    const { use } = this.parts;
+    if (this.waiting.length > 0 && this.opening === 0 && use.connections < this.limits.connections)
+      this.connect();
+  }
+
+  /** Gives the place of a connection without streams away; false if there is none. */
+  closeIdle(): boolean {
+    const idle = this.open.find(({ streams }) => streams === 0);
+    idle?.close();
+    return idle !== undefined;
+  }
+
+  /** No new streams are opened; those in flight finish. */
+  retire(): void {
+    this.retired = true;
+    for (const connection of this.open.splice(0)) connection.close();
+  }
+}
