@@ -14,6 +14,16 @@ test('a count and conditions', () => {
   });
 });
 
+test('the statuses of gRPC that may be retried are named as conditions, beside all others', () => {
+  const names = ['cancelled', 'deadline-exceeded', 'internal', 'resource-exhausted', 'unavailable'] as const;
+  for (const name of names) {
+    assert.deepEqual(parseRetries(`1 on ${name}`), { retries: { attempts: 1, on: [name] } });
+  }
+  assert.deepEqual(parseRetries('2 on connect, unavailable ,503'), {
+    retries: { attempts: 2, on: ['connect', 'unavailable', 503] },
+  });
+});
+
 test('0, off and none are no retries', () => {
   for (const text of ['0', ' off ', 'none']) {
     assert.deepEqual(parseRetries(text), { retries: { attempts: 0, on: [] } });
@@ -45,6 +55,10 @@ test('statuses of success and made-up conditions are nothing to retry on', () =>
     ['2 on 5030', '"5030"'],
     ['2 on CONNECT', '"CONNECT"'],
     ['2 on constructor', '"constructor"'],
+    ['2 on UNAVAILABLE', '"UNAVAILABLE"'],
+    ['2 on deadline_exceeded', '"deadline_exceeded"'],
+    ['2 on invalid-argument', '"invalid-argument"'],
+    ['2 on 14', '"14"'],
   ];
   for (const [text, told] of odd) {
     assert.deepEqual(parseRetries(text), {

@@ -62,7 +62,7 @@ async function connected(endpoint: Endpoint | undefined): Promise<ClientConnecti
     HTTP_11,
   );
   await until('a connection', () => connection !== undefined || failed !== undefined);
-  assert.ok(connection instanceof ClientConnection, failed);
+  assert.ok(connection instanceof ClientConnection, failed ?? 'no connection');
   return connection;
 }
 

@@ -56,6 +56,32 @@ test('once a part of the body was sent, no policy makes the request again', () =
   }
 });
 
+test('a stream that was refused has not run: a policy of connect or refused-stream repeats it, whatever the method', () => {
+  for (const method of METHODS) {
+    assert.equal(retryCondition(DEFAULT_SETTINGS, failure('refused'), method, true), 'refused stream');
+    for (const condition of ['connect', 'refused-stream'] as const)
+      assert.equal(retryCondition(on(condition), failure('refused'), method, true), 'refused stream');
+    assert.equal(
+      retryCondition(on('reset', '5xx', 'unavailable'), failure('refused'), method, true),
+      undefined,
+    );
+  }
+});
+
+test('a stream that was refused is not repeated without its body', () => {
+  assert.equal(retryCondition(on('connect', 'refused-stream'), failure('refused'), 'GET', false), undefined);
+});
+
+test('a gRPC status is retried where the policy names it, and by its name alone', () => {
+  const unavailable: AttemptFailure = { ...failure('status', 200), grpc: 'unavailable' };
+  assert.equal(retryCondition(on('unavailable'), unavailable, 'POST', true), 'unavailable');
+  assert.equal(retryCondition(on('unavailable'), unavailable, 'POST', false), undefined);
+  assert.equal(retryCondition(DEFAULT_SETTINGS, unavailable, 'POST', true), undefined);
+  for (const condition of ['internal', 'cancelled', 'reset', '5xx', 'connect', 200] as const)
+    assert.equal(retryCondition(on(condition), unavailable, 'POST', true), undefined, String(condition));
+  assert.equal(retryCondition(on('unavailable'), failure('status', 503), 'GET', true), undefined);
+});
+
 test('a policy without connect retries no failed connect', () => {
   assert.equal(retryCondition(on('5xx', 'reset'), failure('connect'), 'GET', true), undefined);
 });

@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { type BackendConnection, rawBackend } from '../../test/fixture/backend.ts';
+import { streamHead } from '../../test/fixture/stream-head.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
+import { Field } from '../http/field.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
-import type { ResponseHandler } from '../http/upstream.ts';
+import { UNKNOWN_LENGTH } from '../http/message-head.ts';
+import type { OutgoingRequest, ResponseHandler } from '../http/upstream.ts';
 import { Transport } from '../transport/transport.ts';
 import { ClientConnection } from './client-connection.ts';
 import { PROBLEMS } from './problems.ts';
@@ -14,6 +17,7 @@ const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 interface Told extends ResponseHandler {
   readonly events: string[];
   body: string;
+  trailers: string[] | undefined;
 }
 
 /** `onHead`: called when the final head came. */
@@ -22,6 +26,7 @@ function told(onHead = (): void => {}): Told {
   const handler: Told = {
     events,
     body: '',
+    trailers: undefined,
     onInformational: (head) => events.push(`interim ${head.status}`),
     onResponse(head) {
       events.push(`response ${head.status}`);
@@ -30,7 +35,10 @@ function told(onHead = (): void => {}): Told {
     onResponseData(bytes, start, end) {
       handler.body += bytes.toString('latin1', start, end);
     },
-    onResponseEnd: () => events.push('end'),
+    onResponseEnd(trailers) {
+      handler.trailers = trailers?.map(({ name, value }) => `${name}: ${value}`);
+      events.push('end');
+    },
     onResponseFlush() {},
     onResponseFailed: ({ problem, error }) =>
       events.push(
@@ -384,4 +392,86 @@ test('the head goes out with the first bytes of the body, or by itself when it i
   connection.requestEnd();
   await turn();
   assert.equal(upstream.text.length, 'POST / HTTP/1.1\r\nHost: h\r\n\r\nbody'.length);
+});
+
+/** A request of an HTTP/2 stream whose length is not known. */
+function streamRequest(fields: Partial<OutgoingRequest> = {}): OutgoingRequest {
+  const head = streamHead({ method: 'POST', target: '/a', authority: 'h', bodyLength: UNKNOWN_LENGTH });
+  return { head, method: 'POST', target: '/a', fields: '', upgrade: '', decode: true, ...fields };
+}
+
+const POST = 'POST /a HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n';
+
+test('a body of a stream goes out in chunks, its trailers at their end, and the connection serves again', async (context) => {
+  const { connection, upstream, owner } = await connected(context);
+  const handler = told();
+  connection.send(streamRequest(), handler);
+  const bytes = Buffer.from('xfirst0123456789abcdef0');
+  connection.requestData(undefined, bytes, 1, 6);
+  connection.requestData(undefined, bytes, 6, 23);
+  connection.requestEnd([new Field('x-t', '1'), new Field('x-u', '')]);
+  const whole = `${POST}5\r\nfirst\r\n11\r\n0123456789abcdef0\r\n0\r\nx-t: 1\r\nx-u: \r\n\r\n`;
+  await until('the request', () => upstream.text.length >= whole.length);
+  assert.equal(upstream.text, whole);
+  upstream.socket.write(OK);
+  await until('the end', () => over(handler));
+  assert.deepEqual(owner, ['reusable']);
+});
+
+test('a body in chunks that turns out empty is only their end', async (context) => {
+  const { connection, upstream } = await connected(context);
+  connection.send(streamRequest(), told());
+  connection.requestEnd(undefined);
+  await until('the request', () => upstream.text.includes('0\r\n\r\n'));
+  assert.equal(upstream.text, `${POST}0\r\n\r\n`);
+});
+
+test('an attacker who sends an empty piece does not end the body in chunks: what follows is no request', async (context) => {
+  const { connection, upstream } = await connected(context);
+  connection.send(streamRequest(), told());
+  connection.requestData(undefined, Buffer.from('a'), 0, 1);
+  connection.requestData(undefined, Buffer.alloc(0), 0, 0);
+  connection.requestData(undefined, Buffer.from('b'), 0, 1);
+  connection.requestEnd(undefined);
+  await until('the request', () => upstream.text.endsWith('0\r\n\r\n') && upstream.text.includes('b'));
+  assert.equal(upstream.text, `${POST}1\r\na\r\n1\r\nb\r\n0\r\n\r\n`);
+});
+
+test('chunks of one request are none of the next: its body has a length', async (context) => {
+  const { connection, upstream } = await connected(context);
+  const first = told();
+  connection.send(streamRequest(), first);
+  connection.requestEnd(undefined);
+  upstream.socket.write(OK);
+  await until('the end', () => over(first));
+  const { length } = `${POST}0\r\n\r\n`;
+  const head = streamHead({
+    method: 'POST',
+    authority: 'h',
+    lines: [['content-length', '2']],
+    bodyLength: 2,
+  });
+  connection.send(streamRequest({ head }), told());
+  connection.requestData(undefined, Buffer.from('ab'), 0, 2);
+  connection.requestEnd(undefined);
+  await until('the request', () => upstream.text.endsWith('ab'));
+  assert.equal(upstream.text.slice(length), 'POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\nab');
+});
+
+test('trailers of a decoded body are told at its end; those of one that is not decoded came with it', async (context) => {
+  const { upstream, request } = await connected(context);
+  const response =
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: 1\r\nx-u:2\r\n\r\n';
+  for (const decode of [true, false]) {
+    const handler = request({ decode });
+    upstream.socket.write(response);
+    await until('the end', () => over(handler));
+    assert.deepEqual(handler.trailers, decode ? ['x-t: 1', 'x-u: 2'] : undefined);
+  }
+  for (const other of [OK, response.replace(/X-T.*2\r\n/s, '')]) {
+    const handler = request({ decode: true });
+    upstream.socket.write(other);
+    await until('the end', () => over(handler));
+    assert.equal(handler.trailers, undefined);
+  }
 });

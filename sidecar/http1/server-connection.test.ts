@@ -4,12 +4,15 @@ import { type TestContext, test } from 'node:test';
 import { type RawClient, rawClient } from '../../test/fixture/client.ts';
 import { type LeapingClock, leapingClock } from '../../test/fixture/leaping-clock.ts';
 import { headOf } from '../../test/fixture/request-exchange.ts';
+import { streamHead } from '../../test/fixture/stream-head.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
 import type { RequestHandler } from '../http/downstream.ts';
+import { Field } from '../http/field.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
-import type { MessageHead } from '../http/message-head.ts';
+import { type MessageHead, UNKNOWN_LENGTH } from '../http/message-head.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
 import { Transport } from '../transport/transport.ts';
+import { UNTIL_CLOSE } from './head.ts';
 import { PROBLEMS } from './problems.ts';
 import { ServerConnection } from './server-connection.ts';
 
@@ -510,3 +513,172 @@ test('an interim head goes out before the answer', async (context) => {
   answer();
   assert.match(await client.expect('ok'), /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK/);
 });
+
+test('an interim head is left out for a client of HTTP/1.0, which knows none', async (context) => {
+  const { client, connection, events, answer } = await served(context);
+  client.send('GET / HTTP/1.0\r\n\r\n');
+  await until('the request', () => events.includes('end'));
+  connection.informational(headOf('response', 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'));
+  answer();
+  assert.match(await client.untilEnd(), /^HTTP\/1\.1 200 OK/);
+});
+
+const FIELDS = 'content-type: text/plain\r\n';
+
+test('a response of its own has status, phrase and fields, and the length of its body', async (context) => {
+  const { client, connection, events } = await served(context);
+  client.send(GET);
+  await until('the request', () => events.includes('end'));
+  connection.respondLocally(503, FIELDS, 'no such');
+  assert.equal(
+    await client.expect('no such'),
+    `HTTP/1.1 503 Service Unavailable\r\n${FIELDS}content-length: 7\r\n\r\nno such`,
+  );
+});
+
+test('a response of its own to HEAD tells the length and has no body', async (context) => {
+  const { client, connection, events, answer } = await served(context);
+  client.send('HEAD / HTTP/1.1\r\nHost: h\r\n\r\n');
+  await until('the request', () => events.includes('end'));
+  connection.respondLocally(503, '', 'no such');
+  client.send(GET);
+  await until('the next request', () => count(events.join(), 'end') === 2);
+  answer('next');
+  assert.equal(
+    await client.expect('next'),
+    'HTTP/1.1 503 Service Unavailable\r\ncontent-length: 7\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnext',
+  );
+});
+
+test('a refused head is answered with a body, though the request before it was a HEAD', async (context) => {
+  const { client, events } = await served(context, {
+    react(event, one) {
+      if (event === 'end') one.answer();
+      if (event.startsWith('refused')) one.answer('refused');
+    },
+  });
+  client.send('HEAD / HTTP/1.1\r\nHost: h\r\n\r\n');
+  await until('the answer', () => client.text.includes('\r\n\r\n'));
+  client.send(' / HTTP/1.1\r\n\r\n');
+  assert.match(await client.untilEnd(), /content-length: 7\r\nconnection: close\r\n\r\nrefused$/);
+  assert.ok(events.includes('refused 400'));
+});
+
+test('the last response of its own on a connection says so: of HTTP/1.0, of a drain, and before a body is read', async (context) => {
+  for (const request of [
+    LAST,
+    'GET / HTTP/1.0\r\n\r\n',
+    'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n',
+  ]) {
+    const { client, connection, events } = await served(context);
+    client.send(request);
+    await until('the request', () => events.length > 0);
+    connection.respondLocally(503, '', 'bye');
+    assert.match(await client.untilEnd(), /\r\nconnection: close\r\n\r\nbye$/);
+  }
+});
+
+/** What a client sees that sent `request` and is answered by `head`, data and end. */
+async function relayed(
+  context: TestContext,
+  request: string,
+  head: MessageHead,
+  { pieces = [] as string[], trailers = undefined as Field[] | undefined, added = '' } = {},
+) {
+  const one = await served(context);
+  one.client.send(request);
+  await until('the request', () => one.events.includes('end'));
+  one.connection.respond(head, added);
+  for (const piece of pieces) one.connection.responseData(undefined, Buffer.from(piece), 0, piece.length);
+  one.connection.responseEnd(trailers);
+  return one;
+}
+
+const TEN = 'GET / HTTP/1.0\r\n\r\n';
+const TEN_KEPT = 'GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n';
+
+test('a response keeps its reason phrase and lines, without those of its connection, and gets the lines added', async (context) => {
+  const head = headOf(
+    'response',
+    'HTTP/1.1 200 Fine\r\nX-A:  1\r\nConnection: x-b\r\nX-B: 1\r\nContent-Length: 2\r\n\r\n',
+  );
+  const { client } = await relayed(context, GET, head, { pieces: ['ok'], added: 'x-c: 1\r\n' });
+  assert.equal(
+    await client.expect('ok'),
+    'HTTP/1.1 200 Fine\r\nX-A:  1\r\nContent-Length: 2\r\nx-c: 1\r\n\r\nok',
+  );
+});
+
+test('a body until the close is put into chunks, so that its end is seen, and the connection stays', async (context) => {
+  const head = headOf('response', 'HTTP/1.1 200 OK\r\n\r\n');
+  const { client, connection } = await relayed(context, GET, head, {
+    pieces: ['first', '0123456789abcdef0'],
+  });
+  assert.equal(
+    await client.expect('0\r\n\r\n'),
+    'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n11\r\n0123456789abcdef0\r\n0\r\n\r\n',
+  );
+  assert.equal(connection.idle, true);
+});
+
+for (const [what, text] of [
+  ['until the close', 'HTTP/1.1 200 OK\r\n\r\n'],
+  ['in chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'],
+] as const) {
+  test(`for HTTP/1.0 a body ${what} ends with the connection`, async (context) => {
+    const { client } = await relayed(context, TEN_KEPT, headOf('response', text), { pieces: ['body'] });
+    assert.equal(await client.untilEnd(), 'HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nbody');
+  });
+}
+
+test('an HTTP/1.0 client that asked to be kept is told that it is, where the length is known', async (context) => {
+  const head = headOf('response', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+  const { client, connection } = await relayed(context, TEN_KEPT, head);
+  await client.expect('connection: keep-alive\r\n\r\n');
+  assert.equal(connection.idle, true);
+  const other = await relayed(context, TEN, head);
+  assert.match(await other.client.untilEnd(), /connection: close\r\n\r\n$/);
+});
+
+test('a response of HTTP/2 gets a status line, and chunks and trailers where its length is not known', async (context) => {
+  const head = streamHead({ status: 200, lines: [['x-a', '1']], bodyLength: UNKNOWN_LENGTH });
+  const { client, connection } = await relayed(context, GET, head, {
+    pieces: ['body'],
+    trailers: [new Field('grpc-status', '0')],
+  });
+  assert.equal(
+    await client.expect('grpc-status: 0\r\n\r\n'),
+    'HTTP/1.1 200 OK\r\nx-a: 1\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\ngrpc-status: 0\r\n\r\n',
+  );
+  assert.equal(connection.idle, true);
+});
+
+test('a response of HTTP/2 without body and length has an end that an HTTP/1.1 client sees', async (context) => {
+  const { client } = await relayed(context, GET, streamHead({ status: 200 }));
+  const text = await client.expect('\r\n\r\n');
+  const { framing } = headOf('response', text.slice(0, text.indexOf('\r\n\r\n') + 4));
+  assert.notEqual(framing, UNTIL_CLOSE, text);
+});
+
+test('an empty piece of a body in chunks does not end it', async (context) => {
+  const head = streamHead({ status: 200, bodyLength: UNKNOWN_LENGTH });
+  const { client } = await relayed(context, GET, head, { pieces: ['a', '', 'b'] });
+  assert.match(await client.expect('0\r\n\r\n'), /\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n$/);
+});
+
+for (const [status, method] of [
+  [204, 'GET'],
+  [304, 'GET'],
+  [200, 'HEAD'],
+] as const) {
+  test(`a response of HTTP/2 with ${status} to ${method} has no chunks, and the next request is served`, async (context) => {
+    const head = streamHead({ status, bodyLength: method === 'HEAD' ? UNKNOWN_LENGTH : 0 });
+    const request = `${method} /a HTTP/1.1\r\nHost: h\r\n\r\n`;
+    const { client, connection, events, answer } = await relayed(context, request, head);
+    assert.equal(connection.idle, true);
+    client.send(GET);
+    await until('the next request', () => count(events.join(), 'end') === 2);
+    answer('next');
+    assert.match(await client.expect('next'), /^HTTP\/1\.1 \d+ [A-Za-z ]+\r\n\r\nHTTP\/1\.1 200 OK/);
+  });
+}

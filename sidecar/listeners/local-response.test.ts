@@ -1,26 +1,34 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { REASONS } from '../../protocol/reasons.ts';
-import { exchangeFor, headOf } from '../../test/fixture/request-exchange.ts';
+import { exchangeFor } from '../../test/fixture/request-exchange.ts';
 import type { LocalAnswer } from '../exchange.ts';
+import { fieldsOf } from '../http/field.ts';
 import { localResponse } from './local-response.ts';
 
 const ANSWER: LocalAnswer = { status: 503, code: 'no-endpoint', detail: 'shop/orders has no endpoint' };
 
-function made(answer = ANSWER, { method = 'GET', id = 'id-1', close = false, tellsAll = true } = {}) {
-  const exchange = exchangeFor('/', [], { method });
+function made(answer = ANSWER, { id = 'id-1', tellsAll = true, grpc = false } = {}) {
+  const exchange = exchangeFor();
   exchange.id = id;
-  const text = localResponse(exchange, answer, close, tellsAll);
-  const end = text.indexOf('\r\n\r\n') + 4;
-  return { text, head: headOf('response', text), body: text.slice(end) };
+  exchange.grpc = grpc;
+  const { status, fields, body } = localResponse(exchange, answer, tellsAll);
+  return { status, fields, body, get: (name: string) => valuesOf(fields, name).join() };
+}
+
+function valuesOf(fields: string, name: string): string[] {
+  return fieldsOf(fields)
+    .filter((field) => field.name === name)
+    .map(({ value }) => value);
 }
 
 test('the answer is problem details, with the reason as a header', () => {
-  const { text, head, body } = made();
-  assert.ok(text.startsWith('HTTP/1.1 503 Service Unavailable\r\n'));
+  const { status, fields, body, get } = made();
+  assert.equal(status, 503);
+  assert.match(fields, /\r\n$/);
   assert.deepEqual(
-    [head.get('content-type'), head.get('tulle-reason'), head.get('x-request-id'), head.close],
-    ['application/problem+json', 'no-endpoint', 'id-1', false],
+    [get('content-type'), get('tulle-reason'), get('x-request-id')],
+    ['application/problem+json', 'no-endpoint', 'id-1'],
   );
   assert.deepEqual(JSON.parse(body), {
     type: 'https://tulle.dev/reasons#no-endpoint',
@@ -33,44 +41,58 @@ test('the answer is problem details, with the reason as a header', () => {
 });
 
 test('strangers get the code but not the words', () => {
-  const { text, body } = made(ANSWER, { tellsAll: false });
-  assert.ok(!text.includes('shop/orders'));
+  const { fields, body } = made(ANSWER, { tellsAll: false });
+  assert.ok(!(fields + body).includes('shop/orders'));
   const problem = JSON.parse(body) as Record<string, unknown>;
   assert.deepEqual([problem.code, problem.detail, problem.requestId], ['no-endpoint', undefined, 'id-1']);
 });
 
-test('the length is that of the bytes, whatever the words', () => {
+test('the body is ASCII, whatever the words: its length in bytes is its length', () => {
   for (const detail of ['', 'plain', 'sn\u00f6w \u2603 \u{1f600}', '\0\x7f\u2028', 'x'.repeat(5000), '"\\']) {
-    const { text, head, body } = made({ ...ANSWER, detail });
-    assert.equal(head.length, Buffer.byteLength(body, 'latin1'), detail);
-    assert.match(text, /^[\r\n\x20-\x7e]*$/);
+    const { fields, body } = made({ ...ANSWER, detail });
+    assert.match(body, /^[\n\x20-\x7e]*$/);
+    assert.match(fields, /^[\r\n\x20-\x7e]*$/);
     assert.equal((JSON.parse(body) as { detail: string }).detail, detail);
   }
 });
 
+const SPLITTING = 'x\r\n\r\nHTTP/1.1 200 OK\r\nset-cookie: a=b\r\n\r\n';
+
 test('an attacker whose host or path is told in the words writes no header lines and no second response', () => {
-  const { text, head } = made({ ...ANSWER, detail: 'x\r\n\r\nHTTP/1.1 200 OK\r\nset-cookie: a=b\r\n\r\n' });
-  assert.equal(text.split('\r\n\r\n').length, 2);
-  assert.equal(head.get('set-cookie'), undefined);
+  for (const grpc of [false, true]) {
+    const { fields, body, get } = made({ ...ANSWER, detail: SPLITTING }, { grpc });
+    assert.equal(get('set-cookie'), '');
+    assert.ok(!fields.includes('\r\n\r\n'));
+    assert.ok(!body.includes('\r'));
+  }
 });
 
-test('an answer to HEAD tells the length and has no body', () => {
-  const toHead = made(ANSWER, { method: 'HEAD' });
-  assert.equal(toHead.body, '');
-  assert.equal(toHead.head.length, made().body.length);
-});
-
-test('the last answer of a connection says so, and further fields are given', () => {
-  const { head } = made(
-    { ...ANSWER, status: 302, code: 'redirect', fields: 'location: /b\r\n' },
-    { close: true },
-  );
-  assert.equal(head.close, true);
-  assert.equal(head.get('location'), '/b');
+test('further fields are given', () => {
+  const redirect = { ...ANSWER, status: 302, code: 'redirect', fields: 'location: /b\r\n' } as const;
+  assert.equal(made(redirect).get('location'), '/b');
+  assert.equal(made(redirect).status, 302);
 });
 
 test('a request without an id is answered without one', () => {
-  const { head, body } = made(ANSWER, { id: '' });
-  assert.equal(head.get('x-request-id'), undefined);
+  const { body, get } = made(ANSWER, { id: '' });
+  assert.equal(get('x-request-id'), '');
   assert.ok(!('requestId' in (JSON.parse(body) as object)));
+});
+
+test('a gRPC call is answered by a head that holds its status, without a body', () => {
+  const { status, body, get } = made({ ...ANSWER, detail: 'no "é" at 100%' }, { grpc: true });
+  assert.deepEqual([status, body], [200, '']);
+  assert.deepEqual(['content-type', 'grpc-status', 'grpc-message', 'tulle-reason', 'x-request-id'].map(get), [
+    'application/grpc',
+    '14',
+    'no "%C3%A9" at 100%25',
+    'no-endpoint',
+    'id-1',
+  ]);
+});
+
+test('a stranger who calls by gRPC gets the meaning of the code but not the words', () => {
+  const { fields, get } = made(ANSWER, { grpc: true, tellsAll: false });
+  assert.ok(!fields.includes('shop/orders'));
+  assert.equal(get('grpc-message'), REASONS['no-endpoint']);
 });

@@ -643,7 +643,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
   /** Makes the response here. */
   answer(answer: LocalAnswer): void {
     const { exchange } = this;
-    exchange.status = answer.status;
+    exchange.status = exchange.grpc ? 200 : answer.status;
     exchange.reason = answer.code;
     exchange.detail = answer.detail;
     this.dropUpstream();

@@ -29,6 +29,7 @@ export function logRequest(log: Log, exchange: Exchange, nowMs: number): void {
       host,
       path,
       status,
+      ...(exchange.grpcStatus >= 0 && { grpcStatus: exchange.grpcStatus }),
       reason,
       detail,
       service,

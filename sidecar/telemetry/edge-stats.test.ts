@@ -33,6 +33,31 @@ test('outcomes are counted by status and reason', () => {
   ]);
 });
 
+test('gRPC calls are counted by their gRPC status too, and one without status as any request', () => {
+  const one = stats();
+  one.observe(200, 1, 0, 0, '', 0);
+  one.observe(200, 1, 0, 0, '', 14);
+  one.observe(200, 1, 0, 0, '', 0);
+  one.observe(503, 1, 0, 0, 'no-endpoint', 14);
+  one.observe(200, 1, 0, 0, '');
+  assert.deepEqual(
+    one.outcomes().map(({ status, grpcStatus, reason, count }) => [status, grpcStatus, reason, count]),
+    [
+      [200, -1, '', 1],
+      [200, 0, '', 2],
+      [200, 14, '', 1],
+      [503, 14, 'no-endpoint', 1],
+    ],
+  );
+});
+
+test('an upstream that invents gRPC statuses makes no counters without end', () => {
+  const one = stats();
+  for (let status = 100; status < 1100; status++) one.observe(200, 1, 0, 0, '', status);
+  for (let i = 0; i < 1000; i++) one.observe(200, 1, 0, 0, '', Number.NaN);
+  assert.ok(one.outcomes().length <= 20, `${one.outcomes().length} counters`);
+});
+
 test('statuses that another edge saw first do not appear here', () => {
   const [first, second] = [stats(), stats()];
   for (let status = 100; status < 600; status++) first.observe(status, 1, 0, 0, '');

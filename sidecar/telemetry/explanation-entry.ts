@@ -32,6 +32,7 @@ export class ExplanationEntry {
   private attempts: readonly Attempt[] = NO_ATTEMPTS;
   private policies: readonly PolicyNote[] = NO_POLICIES;
   private status = 0;
+  private grpcStatus = -1;
   private reason = '';
   private detail = '';
   private requestBytes = 0;
@@ -59,6 +60,7 @@ export class ExplanationEntry {
     this.attempts = attempts.length > 1 ? attempts.slice(0, MAX_PARTS) : NO_ATTEMPTS;
     this.policies = policies.length === 0 ? NO_POLICIES : policies.slice(0, MAX_PARTS).map(keptNote);
     this.status = exchange.status;
+    this.grpcStatus = exchange.grpcStatus;
     this.reason = exchange.reason;
     this.detail = exchange.detail === '' ? '' : clipped(exchange.detail, MAX_DETAIL, true);
     this.requestBytes = exchange.requestBytes;
@@ -84,6 +86,7 @@ export class ExplanationEntry {
       attempts: attempt === undefined ? attempts : [attempt],
       policies: this.policies,
       status: this.status,
+      ...(this.grpcStatus >= 0 && { grpcStatus: this.grpcStatus }),
       reason: this.reason,
       detail: this.detail,
       durationMs: this.durationMs,

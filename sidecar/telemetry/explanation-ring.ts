@@ -55,9 +55,10 @@ export class Explanations {
 
   /** Copies what an exchange holds; `nowMs` is its end on the clock of its start. */
   record(exchange: Exchange, nowMs: number): void {
-    const { status, reason, attempts, startMs } = exchange;
+    const { status, grpcStatus, reason, attempts, startMs } = exchange;
     const durationMs = nowMs - startMs;
-    const notable = status >= 500 || reason !== '' || attempts.length > 1 || durationMs > this.slowMs;
+    const failed = status >= 500 || grpcStatus > 0 || reason !== '';
+    const notable = failed || attempts.length > 1 || durationMs > this.slowMs;
     if (notable) this.notable.claim().fill(exchange, durationMs);
     if (this.mayKeep(nowMs) || notable) this.all.claim().fill(exchange, durationMs);
   }

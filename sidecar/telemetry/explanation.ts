@@ -32,6 +32,8 @@ export interface Explanation {
   attempts: readonly Attempt[];
   policies: readonly PolicyNote[];
   status: number;
+  /** Of a gRPC call; its numbers are those of the gRPC specification. */
+  grpcStatus?: number;
   reason: string;
   detail: string;
   durationMs: number;
@@ -54,8 +56,9 @@ export function describe(explanation: Explanation): string {
 function lines(explanation: Explanation): string[] {
   const { id, at, listener, method, host, path, status, reason, detail, durationMs } = explanation;
   const ended = status === 0 ? 'no response' : String(status);
+  const grpc = explanation.grpcStatus === undefined ? '' : ` (gRPC status ${explanation.grpcStatus})`;
   const result = [
-    `Request ${id} (${listener}): ${method} ${host}${path} -> ${ended} in ${ms(durationMs)}`,
+    `Request ${id} (${listener}): ${method} ${host}${path} -> ${ended}${grpc} in ${ms(durationMs)}`,
     `  at ${new Date(at).toISOString()}, ${way(explanation)}`,
   ];
   if (explanation.routeWhy !== '') result.push(`  route: ${explanation.routeWhy}`);

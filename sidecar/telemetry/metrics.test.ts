@@ -104,6 +104,24 @@ test('requests are counted by edge and status, with what Tulle answered itself b
   );
 });
 
+test('gRPC calls are counted by their gRPC status', async () => {
+  const edges = new EdgeRegistry();
+  const stats = edges.get('source', 'a/b', 'c/d', false, 'grpc');
+  for (const status of [0, 14, 14]) stats.observe(200, 1, 0, 0, '', status);
+  const requests = (await scraped(edges)).get('istio_requests_total');
+  assert.deepEqual(
+    requests?.samples.map(({ labels, value }) => [
+      labels.request_protocol,
+      labels.grpc_response_status,
+      value,
+    ]),
+    [
+      ['grpc', '0', 1],
+      ['grpc', '14', 2],
+    ],
+  );
+});
+
 test('the same edge and status with and without reasons is one series', async () => {
   const edges = new EdgeRegistry();
   const stats = edges.get('source', 'a/b', 'c/d', false);

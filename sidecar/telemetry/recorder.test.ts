@@ -87,6 +87,26 @@ test('status, time, bytes, reason and retries are counted, and the request can b
   assert.equal(recorder.explanations.find('id-1')?.durationMs, 7);
 });
 
+test('gRPC calls and others of the same caller are two edges', () => {
+  const recorder = new Recorder('shop/web', undefined);
+  for (const [grpc, grpcStatus] of [
+    [true, 14],
+    [false, -1],
+    [true, 14],
+  ] as const) {
+    const exchange = exchangeFor('/', [], { listener: 'outbound' });
+    Object.assign(exchange, { id: 'id', service: 'shop/orders', status: 200, grpc, grpcStatus });
+    recorder.record(exchange, 1);
+  }
+  assert.deepEqual(
+    [...recorder.edges.all()].map((stats) => [stats.edge.protocol, stats.outcomes()]),
+    [
+      ['grpc', [{ status: 200, grpcStatus: 14, reason: '', count: 2 }]],
+      ['http', [{ status: 200, grpcStatus: -1, reason: '', count: 1 }]],
+    ],
+  );
+});
+
 test('a line is logged for each request if a log is given', () => {
   const ids: unknown[] = [];
   const recorder = new Recorder('shop/web', {
