@@ -4,6 +4,8 @@ export class Field {
   readonly value: string;
   /** Never to be kept in a compression table (RFC 7541 section 7.1.3). */
   readonly sensitive: boolean;
+  /** What the rules of HTTP/2 made of it, so that a field of a compression table is judged once; 0: not yet. */
+  rule = 0;
 
   constructor(name: string, value: string, sensitive = false) {
     this.name = name;

@@ -1,0 +1,175 @@
+import type { Downstream, RequestHandler } from '../http/downstream.ts';
+import { Field } from '../http/field.ts';
+import { HTTP_2, type MessageHead } from '../http/message-head.ts';
+import type { MessageProblem } from '../http/message-problem.ts';
+import type { Transport } from '../transport/transport.ts';
+import { INTERNAL_ERROR, NO_ERROR } from './error-codes.ts';
+import type { HeadWriter } from './head-writer.ts';
+import { type Http2Head, statusField } from './http2-head.ts';
+import type { Http2ServerConnection } from './server-connection.ts';
+import { Http2Stream } from './stream.ts';
+
+/** One request of an HTTP/2 client and its response. */
+export class Http2ServerStream extends Http2Stream implements Downstream {
+  readonly version = HTTP_2;
+  declare readonly connection: Http2ServerConnection;
+  /** When it was opened, in ms of performance.now(). */
+  readonly openedAt: number;
+  readonly head: Http2Head;
+  private readonly handler: RequestHandler;
+  /** The response has no data, whatever is given: to HEAD, 204 or 304. */
+  private bodiless: boolean;
+  private tunnelled = false;
+  /** What came for a tunnel that is not there yet; at most a window. */
+  private early: Buffer[] = [];
+
+  constructor(connection: Http2ServerConnection, id: number, head: Http2Head, ends: boolean) {
+    super(connection);
+    this.id = id;
+    this.head = head;
+    this.receiveEnded = ends;
+    this.openedAt = connection.now;
+    this.bodiless = head.method === 'HEAD';
+    this.expected = head.upgrade === '' ? head.bodyLength : -1;
+    this.handler = connection.accept(this);
+  }
+
+  get transport(): Transport {
+    return this.connection.transport;
+  }
+
+  get reading(): boolean {
+    return this.connection.reading;
+  }
+
+  get readsBody(): boolean {
+    return !this.receiveEnded && !this.closed && this.head.upgrade === '';
+  }
+
+  /** Hands the request over. */
+  start(problem: MessageProblem | undefined): void {
+    if (problem !== undefined) {
+      this.handler.onRefused(problem);
+      return;
+    }
+    // Extended CONNECT has no body: its data is the tunnel's.
+    const whole = this.receiveEnded || this.head.upgrade !== '';
+    if (!this.receiveEnded) this.connection.touch(this);
+    this.handler.onRequest(this.head);
+    if (whole && !this.closed) this.handler.onRequestEnd(undefined);
+    if (this.receiveEnded && this.head.upgrade !== '' && !this.closed) this.handler.onTunnelEnd();
+  }
+
+  protected onData(bytes: Buffer, start: number, end: number): void {
+    if (this.head.upgrade === '' || this.tunnelled) this.handler.onRequestData(bytes, start, end);
+    // Before the switch they could be taken for another request.
+    else this.early.push(Buffer.from(bytes.subarray(start, end)));
+  }
+
+  protected onEnd(trailers: readonly Field[] | undefined): void {
+    if (this.head.upgrade === '') this.handler.onRequestEnd(trailers);
+    else if (this.tunnelled) this.handler.onTunnelEnd();
+    if (this.sendEnded) this.connection.streamEnded(this);
+  }
+
+  onReadEnd(): void {
+    if (!this.receiveEnded) this.handler.onRequestFlush();
+  }
+
+  protected onWritable(): void {
+    this.handler.onResponseWritable();
+  }
+
+  protected onMalformed(problem: MessageProblem): void {
+    this.handler.onRequestAborted(problem);
+  }
+
+  onReset(): void {
+    this.handler.onDisconnected();
+  }
+
+  onConnectionGone(): void {
+    this.handler.onDisconnected();
+  }
+
+  protected onSendEnd(): void {
+    if (this.receiveEnded) this.connection.streamEnded(this);
+    // The client need not send the rest of its request (RFC 9113 section 8.1); a tunnel's other half goes on.
+    else if (!this.tunnelled) this.connection.resetStream(this, NO_ERROR);
+  }
+
+  pauseRequest(): void {
+    this.pause();
+  }
+
+  resumeRequest(): void {
+    this.resume();
+  }
+
+  informational(head: MessageHead): void {
+    if (this.closed || this.sendEnded) return;
+    const writer = this.beginHead(head.status);
+    writer.kept(head);
+    this.connection.endHead(this, false);
+    // It must not end the stream.
+    this.lastGeneration = -1;
+  }
+
+  respond(head: MessageHead, added: string): void {
+    if (this.closed || this.sendEnded) return;
+    const { status } = head;
+    // RFC 8441 section 5: the switch of protocols is a 200 here.
+    const switches = status === 101 && this.head.upgrade !== '';
+    if (status === 204 || status === 304) this.bodiless = true;
+    const writer = this.beginHead(switches ? 200 : status);
+    writer.kept(head);
+    writer.lines(added);
+    this.connection.endHead(this, false);
+  }
+
+  respondLocally(status: number, fields: string, body: string): void {
+    if (this.closed || this.sendEnded) return;
+    const bytes = Buffer.from(body, 'latin1');
+    const writer = this.beginHead(status);
+    writer.lines(fields);
+    writer.field(new Field('content-length', String(bytes.length)));
+    this.connection.endHead(this, false);
+    this.responseData(undefined, bytes, 0, bytes.length);
+    this.responseEnd(undefined);
+  }
+
+  private beginHead(status: number): HeadWriter {
+    const writer = this.connection.beginHead();
+    writer.field(statusField(status));
+    return writer;
+  }
+
+  responseData(_source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
+    return this.bodiless || this.sendData(bytes, start, end);
+  }
+
+  /** Nothing is held back: what was written leaves with this turn of the event loop. */
+  flush(): boolean {
+    return this.mayGoOn();
+  }
+
+  responseEnd(trailers: readonly Field[] | undefined): void {
+    this.sendEnd(this.bodiless ? undefined : trailers);
+  }
+
+  abort(): void {
+    this.connection.resetStream(this, INTERNAL_ERROR);
+  }
+
+  tunnel(): void {
+    this.tunnelled = true;
+    const { early } = this;
+    this.early = [];
+    for (const bytes of early) if (!this.closed) this.handler.onRequestData(bytes, 0, bytes.length);
+    if (this.receiveEnded && !this.closed) this.handler.onTunnelEnd();
+  }
+
+  endTunnel(): void {
+    this.sendEnd(undefined);
+  }
+}
