@@ -31,11 +31,6 @@ test('HTTP/1.0 without Host gets an empty one, unless a host is added', () => {
   );
 });
 
-test('an empty Host of HTTP/1.1 stays the one Host', () => {
-  const head = headOf('request', 'GET / HTTP/1.1\r\nHost:\r\n\r\n');
-  assert.equal(requestText(outgoing(head)).match(/^host:/gim)?.length, 1);
-});
-
 test('a host that was taken out for another is written once, as the new one', () => {
   const ways: MessageHead[] = [
     headOf('request', 'GET / HTTP/1.1\r\nHost: app\r\n\r\n'),

@@ -20,6 +20,8 @@ export class Http2Head implements MessageHead {
   requestId = '';
   bodyLength = UNKNOWN_LENGTH;
   upgrade = '';
+  /** Its fields are texts of their own. */
+  readonly heldBytes = 0;
   readonly fields: readonly Field[];
   /** Number of pseudo-header fields. */
   pseudo = 0;

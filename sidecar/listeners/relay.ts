@@ -12,7 +12,7 @@ import type { Protection } from '../http2/flood-guard.ts';
 import { isAnswer, isPending, type Pending, type Plan } from '../routing/plan.ts';
 import { GOING_AWAY, WebSocketFrames } from '../tcp/websocket-frames.ts';
 import type { Attempt } from '../telemetry/explanation.ts';
-import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
+import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
 import type { ConnectFailure } from '../upstream/connect-attempt.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { ConnectionWaiter } from '../upstream/pool-use.ts';
@@ -113,7 +113,6 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.head = head;
     this.exchange = new Exchange(host.kind, head);
     this.body = new RequestBody(host.limits);
-    Object.assign(this, unarmed());
   }
 
   // --- the request comes ---

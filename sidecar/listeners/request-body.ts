@@ -2,7 +2,7 @@ import type { Field } from '../http/field.ts';
 import { fieldsOf } from '../http/field.ts';
 import type { Limits } from '../http/limits.ts';
 import type { Upstream } from '../http/upstream.ts';
-import { ChunkedReader } from '../http1/chunked.ts';
+import { ChunkedReader, type RangeSink } from '../http1/chunked.ts';
 import type { Transport } from '../transport/transport.ts';
 import { Base64Decoder } from './grpc-web.ts';
 
@@ -19,7 +19,7 @@ export class RequestBody {
   /** Some of it has left for an upstream. */
   sent = false;
   private trailers: readonly Field[] | undefined = undefined;
-  private readonly kept: Buffer[] = [];
+  private kept: Buffer[] | undefined = undefined;
   private keptBytes = 0;
   private keeping = false;
   private readonly limits: Limits;
@@ -28,14 +28,16 @@ export class RequestBody {
   private ready = true;
   private target: Upstream | undefined = undefined;
   private base64: Base64Decoder | undefined = undefined;
-  private readonly pass = (bytes: Buffer, start: number, end: number): void => {
+  private pass: RangeSink | undefined = undefined;
+
+  private decoded(bytes: Buffer, start: number, end: number): void {
     if (this.base64 === undefined) {
       this.give(bytes, start, end);
       return;
     }
     const decoded = this.base64.decode(bytes, start, end);
     this.give(decoded, 0, decoded.length);
-  };
+  }
 
   constructor(limits: Limits) {
     this.limits = limits;
@@ -57,7 +59,7 @@ export class RequestBody {
 
   /** Nothing of it is needed any more. */
   release(): void {
-    this.kept.length = 0;
+    this.kept = undefined;
     this.keptBytes = 0;
     this.target = undefined;
   }
@@ -79,7 +81,9 @@ export class RequestBody {
 
   /** Takes bytes for which there is no upstream yet. */
   hold(bytes: Buffer, start: number, end: number): void {
-    this.kept.push(Buffer.from(bytes.subarray(start, end)));
+    const copy = Buffer.from(bytes.subarray(start, end));
+    if (this.kept === undefined) this.kept = [copy];
+    else this.kept.push(copy);
     this.keptBytes += end - start;
   }
 
@@ -92,6 +96,7 @@ export class RequestBody {
       this.chunks.reset(false);
     }
     if (this.base64 !== undefined) this.base64 = new Base64Decoder();
+    if (this.kept === undefined) return;
     for (const bytes of this.kept) this.write(upstream, undefined, bytes, 0, bytes.length);
     this.forgetLarge();
   }
@@ -120,8 +125,12 @@ export class RequestBody {
     this.sent = true;
     if (!this.decodes && this.base64 === undefined) return upstream.requestData(source, bytes, start, end);
     this.ready = true;
-    if (this.decodes) this.chunks?.feed(bytes, start, end, this.pass);
-    else this.pass(bytes, start, end);
+    if (this.decodes) {
+      this.pass ??= (range, from, to) => this.decoded(range, from, to);
+      this.chunks?.feed(bytes, start, end, this.pass);
+    } else {
+      this.decoded(bytes, start, end);
+    }
     return this.ready;
   }
 
@@ -133,7 +142,7 @@ export class RequestBody {
   private forgetLarge(): void {
     if (this.keeping && this.keptBytes <= REPLAY_BYTES) return;
     this.keeping = false;
-    this.kept.length = 0;
+    this.kept = undefined;
     this.keptBytes = 0;
   }
 
