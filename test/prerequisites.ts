@@ -8,12 +8,33 @@ export interface Prerequisite {
   /** Which tests need it, and what for. */
   readonly why: string;
   isThere(): boolean;
-  /** Debian's packages that bring it. */
+  /** Debian's packages that bring it, as in a Depends field: `name`, or `name (>= version)`. */
   readonly packages: readonly string[];
+  /** The line that brings it where Debian has none, or too old a one. */
+  readonly otherwise?: string;
 }
 
-/** None yet. Parts of the project that need a program add it: Redis, PostgreSQL, Chromium ... */
-const PREREQUISITES: readonly Prerequisite[] = [];
+/** Parts of the project that need a program add it: Redis, PostgreSQL, Chromium ... */
+const PREREQUISITES: readonly Prerequisite[] = [
+  {
+    name: 'Go 1.21 or newer',
+    why: "builds gRPC's own interoperability programs and h2spec; a newer Go that they need it fetches itself",
+    isThere: () => goVersion() >= 1.21,
+    packages: ['golang-go (>= 2:1.21~)'],
+    otherwise:
+      'curl -fsSL https://go.dev/dl/go1.26.8.linux-amd64.tar.gz | tar -xzC /usr/local && ln -s /usr/local/go/bin/go /usr/local/bin/go',
+  },
+];
+
+/** Major and minor version of the `go` on the path, like 1.26; 0 without one. */
+function goVersion(): number {
+  const { stdout } = spawnSync('go', ['env', 'GOVERSION'], {
+    encoding: 'utf8',
+    env: { ...process.env, GOTOOLCHAIN: 'local' },
+  });
+  const [, major = '0', minor = '0'] = /go(\d+)\.(\d+)/.exec(stdout ?? '') ?? [];
+  return Number(major) + Number(minor) / 100;
+}
 
 /** Whether a program is there to be run. */
 export function onPath(command: string): boolean {
@@ -33,7 +54,9 @@ function isRunnable(file: string): boolean {
 export function installLine(needed: readonly Prerequisite[]): string | undefined {
   const packages = needed.filter((one) => !one.isThere()).flatMap((one) => one.packages);
   if (packages.length === 0) return undefined;
-  return `apt-get update && apt-get install -y --no-install-recommends ${[...new Set(packages)].join(' ')}`;
+  const wanted = [...new Set(packages)].map((name) => (name.includes(' ') ? `'${name}'` : name));
+  // `satisfy` installs nothing when a version is too old.
+  return `apt-get update && apt-get satisfy -y --no-install-recommends ${wanted.join(' ')}`;
 }
 
 /** Installs what is missing as root on Debian; else throws an Error with the line that does it. */
@@ -43,13 +66,20 @@ export function ensurePrerequisites(needed: readonly Prerequisite[] = PREREQUISI
   const missing = needed.filter((one) => !one.isThere());
   const told = missing.map(({ name, why }) => `${name} (${why})`).join(', ');
   if (process.getuid?.() !== 0 || !existsSync('/etc/debian_version')) {
-    throw new Error(`the tests need ${told}; install it:\n  ${line}`);
+    throw new Error(`the tests need ${told}; install it:\n  ${line}${otherLines(missing)}`);
   }
   console.log(`installing ${told}:\n  ${line}`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   spawnSync('sh', ['-c', line], { stdio: ['ignore', 'ignore', 'inherit'], env });
   const still = missing.filter((one) => !one.isThere());
   if (still.length > 0) {
-    throw new Error(`${still.map(({ name }) => name).join(', ')} still missing after:\n  ${line}`);
+    const names = still.map(({ name }) => name).join(', ');
+    throw new Error(`${names} still missing after:\n  ${line}${otherLines(still)}`);
   }
+}
+
+function otherLines(missing: readonly Prerequisite[]): string {
+  return missing
+    .flatMap(({ otherwise }) => (otherwise === undefined ? [] : `\nor:\n  ${otherwise}`))
+    .join('');
 }

@@ -23,5 +23,13 @@ test('nothing is installed when all is there', () => {
 
 test('the line to install names what is missing, once each', () => {
   const line = installLine([there, missing, alike]);
-  assert.equal(line, 'apt-get update && apt-get install -y --no-install-recommends two three');
+  assert.equal(line, 'apt-get update && apt-get satisfy -y --no-install-recommends two three');
+});
+
+test('a package of a version is quoted for the shell', () => {
+  const newer = { ...missing, packages: ['four (>= 4.1)'] };
+  assert.equal(
+    installLine([newer]),
+    "apt-get update && apt-get satisfy -y --no-install-recommends 'four (>= 4.1)'",
+  );
 });
