@@ -20,7 +20,7 @@ export interface AttemptFailure {
 /**
  * The policy condition that allows another attempt after `failure`, or undefined.
  * `replayable`: nothing of a body was sent, so the request can be made again.
- * Without a policy only what has surely not run is repeated: a failed connect. A stale kept-alive
+ * Without a policy only what has surely not run is repeated: a failed connect, a refused stream. A stale kept-alive
  * connection is repeated for idempotent methods, as RFC 9112 section 9.3.1 allows.
  */
 export function retryCondition(
@@ -32,18 +32,14 @@ export function retryCondition(
   const { on } = settings.retries;
   if (failure.kind === 'connect') return on.includes('connect') ? 'connect' : undefined;
   if (!replayable) return undefined;
-  if (failure.kind === 'refused') return refusedCondition(on);
+  // It has not run, as little as a connection that failed (RFC 9113 section 8.7).
+  if (failure.kind === 'refused') return 'refused stream';
   if (failure.stale && isIdempotent(method)) return 'stale connection';
   if (failure.kind === 'reset') return on.includes('reset') ? 'reset' : undefined;
   if (failure.kind === 'try-timeout')
     return on.includes('5xx') || on.includes(504) ? 'try-timeout' : undefined;
   if (failure.grpc !== undefined) return on.includes(failure.grpc) ? String(failure.grpc) : undefined;
   return statusCondition(on, failure.status);
-}
-
-/** A stream that was refused has not run, as little as a connection that failed (RFC 9113 section 8.7). */
-function refusedCondition(on: readonly RetryCondition[]): string | undefined {
-  return on.includes('connect') || on.includes('refused-stream') ? 'refused stream' : undefined;
 }
 
 function statusCondition(on: readonly RetryCondition[], status: number): string | undefined {

@@ -235,18 +235,22 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     exchange.service = cluster.service;
     plan.retryBudget.countRequest(exchange.startMs);
     this.retriesLeft = plan.settings.retries.attempts;
-    if (this.mayRepeat(plan)) this.body.keepForReplay();
     this.version = upstreamVersion(cluster.protocol, this.host.kind, exchange);
     this.timeoutMs = this.deadlineOf(plan);
+    if (this.retriesLeft > 0 && this.mayRepeat(plan)) this.body.keepForReplay();
     this.prepare(exchange);
     if (this.timeoutMs > 0) this.host.wheel.arm(this, this.timeoutMs);
     this.startAttempt(cluster, exchange.startMs);
   }
 
-  /** Whether the policy may ask for the body once more: of what is safe to repeat, or of gRPC by its status. */
+  /**
+   * Whether the body may be asked for once more: by a policy, for what is safe to repeat or for gRPC by its status;
+   * in HTTP/2 also by a server that refuses the stream, which is no reason to fail any request.
+   */
   private mayRepeat({ settings }: Plan): boolean {
+    if (this.version === HTTP_2) return true;
     const more = settings.retries.on.some((condition) => condition !== 'connect');
-    return more && (this.exchange.grpc || isIdempotent(this.exchange.method));
+    return more && isIdempotent(this.exchange.method);
   }
 
   /** The policy's timeout, or the deadline that a gRPC caller has set, whichever ends first. */
@@ -370,7 +374,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     if (this.retriesLeft <= 0) return undefined;
     const { method } = this.exchange;
     // What a reset or a timeout leaves open may have run: only what is safe twice is sent again.
-    const told = failure.grpc !== undefined || isIdempotent(method);
+    const told = failure.kind === 'refused' || failure.grpc !== undefined || isIdempotent(method);
     const replayable = told ? this.body.replayable : !this.body.sent;
     const condition = retryCondition(plan.settings, failure, method, replayable);
     if (condition === undefined) return undefined;
@@ -453,6 +457,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     if (this.retryResponse(head, nowMs)) return;
     const { status } = head;
     this.tryDeadlineMs = 0;
+    this.body.forget();
     const { exchange } = this;
     exchange.status = status;
     const plan = this.plan as Plan; // an upstream answers a planned request

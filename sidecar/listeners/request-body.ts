@@ -122,7 +122,7 @@ export class RequestBody {
     start: number,
     end: number,
   ): boolean {
-    this.sent = true;
+    if (end > start) this.sent = true;
     if (!this.decodes && this.base64 === undefined) return upstream.requestData(source, bytes, start, end);
     this.ready = true;
     if (this.decodes) {
@@ -140,7 +140,11 @@ export class RequestBody {
   }
 
   private forgetLarge(): void {
-    if (this.keeping && this.keptBytes <= REPLAY_BYTES) return;
+    if (!this.keeping || this.keptBytes > REPLAY_BYTES) this.forget();
+  }
+
+  /** There will be no other attempt. */
+  forget(): void {
     this.keeping = false;
     this.kept = undefined;
     this.keptBytes = 0;
