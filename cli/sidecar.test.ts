@@ -14,6 +14,7 @@ test('the least that a sidecar is started with: its defaults are those of the he
     outbound: '127.0.0.1:0',
     drainMs: 10_000,
     connectMs: 2000,
+    maxQueueMs: 250,
     limits: { headBytes: 65_536, headers: 100, headMs: 10_000, idleMs: 600_000 },
     accessLog: false,
   });
@@ -55,6 +56,7 @@ test('every flag becomes its option', () => {
     namespace: 'shop',
     drainMs: 3000,
     connectMs: 500,
+    maxQueueMs: 250,
     limits: { headBytes: 1024, headers: 7, headMs: 1000, idleMs: 60_000 },
     accessLog: true,
   });

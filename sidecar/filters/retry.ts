@@ -32,14 +32,18 @@ export function retryCondition(
   const { on } = settings.retries;
   if (failure.kind === 'connect') return on.includes('connect') ? 'connect' : undefined;
   if (!replayable) return undefined;
-  // It has not run, as little as a connection that failed (RFC 9113 section 8.7).
-  if (failure.kind === 'refused') return 'refused stream';
+  if (failure.kind === 'refused') return refusedCondition(on);
   if (failure.stale && isIdempotent(method)) return 'stale connection';
   if (failure.kind === 'reset') return on.includes('reset') ? 'reset' : undefined;
   if (failure.kind === 'try-timeout')
     return on.includes('5xx') || on.includes(504) ? 'try-timeout' : undefined;
   if (failure.grpc !== undefined) return on.includes(failure.grpc) ? String(failure.grpc) : undefined;
   return statusCondition(on, failure.status);
+}
+
+/** A stream that was refused has not run, as little as a connection that failed (RFC 9113 section 8.7). */
+function refusedCondition(on: readonly RetryCondition[]): string | undefined {
+  return on.includes('connect') || on.includes('refused-stream') ? 'refused stream' : undefined;
 }
 
 function statusCondition(on: readonly RetryCondition[], status: number): string | undefined {

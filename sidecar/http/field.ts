@@ -21,8 +21,21 @@ export function fieldsOf(lines: string): Field[] {
     const colon = lines.indexOf(':', at);
     const end = lines.indexOf('\r\n', at);
     if (colon < 0 || end < colon) break;
-    fields.push(new Field(lines.slice(at, colon).toLowerCase(), lines.slice(colon + 1, end).trim()));
+    fields.push(new Field(lines.slice(at, colon).toLowerCase(), withoutSpace(lines, colon + 1, end)));
     at = end + 2;
   }
   return fields;
+}
+
+/** Without the white space around a value (RFC 9110 section 5.6.3: SP and HTAB, no other). */
+function withoutSpace(text: string, from: number, to: number): string {
+  let start = from;
+  let end = to;
+  while (start < end && isSpace(text.charCodeAt(start))) start++;
+  while (end > start && isSpace(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }

@@ -96,7 +96,9 @@ export class ClientConnection implements Upstream, TransportReader {
   }
 
   requestData(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
-    return this.encode ? this.writeChunk(source, bytes, start, end) : this.write(source, bytes, start, end);
+    if (!this.encode) return this.write(source, bytes, start, end);
+    // An empty chunk would end the body.
+    return start === end || this.writeChunk(source, bytes, start, end);
   }
 
   private writeChunk(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {

@@ -10,7 +10,12 @@ export function needsChunks({ head, upgrade }: OutgoingRequest): boolean {
 
 /** The whole head of a request as HTTP/1.1 sends it. */
 export function requestText(request: OutgoingRequest): string {
-  const { head, target, fields } = request;
+  const { head, target, fields, upgrade } = request;
+  if (upgrade !== '' && head.version === HTTP_2) {
+    // An upgrade has no body, and its key is made here.
+    head.remove('content-length');
+    head.remove('sec-websocket-key');
+  }
   const line = `${methodOf(request)} ${target} HTTP/1.1\r\n`;
   return `${line}${hostLine(request)}${fieldLines(head)}${fields}${framingLines(request)}\r\n`;
 }

@@ -27,9 +27,9 @@ test('a response of HTTP/2 gets the phrase of its status', () => {
   );
 });
 
-const plain = { encode: false, close: false };
-const encode = { encode: true, close: false };
-const untilEnd = { encode: false, close: true };
+const plain = { fields: '', encode: false, close: false };
+const encode = { fields: 'transfer-encoding: chunked\r\n', encode: true, close: false };
+const untilEnd = { fields: '', encode: false, close: true };
 
 const LENGTH = 'Content-Length: 2\r\n';
 const CHUNKED = 'Transfer-Encoding: chunked\r\n';

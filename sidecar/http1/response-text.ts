@@ -18,15 +18,18 @@ export function statusAndFields(head: MessageHead): string {
 
 /** How a response's body is framed for one client. */
 export interface ResponseFraming {
+  /** Header lines to add. */
+  readonly fields: string;
   /** The data must be put into chunks. */
   readonly encode: boolean;
   /** The end of the connection ends the body. */
   readonly close: boolean;
 }
 
-const PLAIN: ResponseFraming = { encode: false, close: false };
-const ENCODE: ResponseFraming = { encode: true, close: false };
-const UNTIL_END: ResponseFraming = { encode: false, close: true };
+const PLAIN: ResponseFraming = { fields: '', encode: false, close: false };
+const EMPTY: ResponseFraming = { fields: 'content-length: 0\r\n', encode: false, close: false };
+const ENCODE: ResponseFraming = { fields: 'transfer-encoding: chunked\r\n', encode: true, close: false };
+const UNTIL_END: ResponseFraming = { fields: '', encode: false, close: true };
 
 /** `request`: what is answered. A body in chunks stays in them for HTTP/1.1, and HTTP/1.0 knows none. */
 export function framingOf(head: MessageHead, request: Head): ResponseFraming {
@@ -37,7 +40,10 @@ export function framingOf(head: MessageHead, request: Head): ResponseFraming {
     return UNTIL_END;
   }
   const bodiless = head.status === 204 || head.status === 304 || request.method === 'HEAD';
-  if (bodiless || head.bodyLength !== UNKNOWN_LENGTH) return PLAIN;
+  if (bodiless) return PLAIN;
+  // HTTP/2 may end a response without telling its length, HTTP/1.1 may not.
+  if (head.bodyLength === 0 && head.find('content-length', 0) < 0) return EMPTY;
+  if (head.bodyLength !== UNKNOWN_LENGTH) return PLAIN;
   return request.minor === 1 ? ENCODE : UNTIL_END;
 }
 
@@ -45,7 +51,8 @@ export function framingOf(head: MessageHead, request: Head): ResponseFraming {
 export function switchingText(head: MessageHead, request: Head, added: string): string {
   const fields = fieldLines(head) + added;
   const lines = `connection: upgrade\r\nupgrade: ${head.upgrade || request.upgrade}\r\n`;
-  const accept = head.version === HTTP_2 ? acceptLine(request) : '';
+  const needsAccept = head.version === HTTP_2 && head.find('sec-websocket-accept', 0) < 0;
+  const accept = needsAccept ? acceptLine(request) : '';
   return `HTTP/1.1 101 Switching Protocols\r\n${fields}${lines}${accept}\r\n`;
 }
 

@@ -43,6 +43,8 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
   private closeAfterResponse = false;
   private draining = false;
   private pendingHead = '';
+  /** The response is to HEAD: it has no body, whatever it says. */
+  private answersHead = false;
   /** The response's data is put into chunks here. */
   private encode = false;
   private feeding = false;
@@ -150,6 +152,7 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
     this.requests++;
     this.responseDone = false;
     if (stop === FAILED) {
+      this.answersHead = false;
       this.refuse(this.parser.problem ?? PROBLEMS.requestLine);
       return -1;
     }
@@ -159,6 +162,7 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
 
   private begin(head: Head): void {
     this.closeAfterResponse = head.close || (head.minor === 0 && !head.keepAlive);
+    this.answersHead = head.method === 'HEAD';
     if (head.framing === CHUNKED) {
       this.chunked ??= new ChunkedReader(this.limits);
       this.chunked.reset(true);
@@ -264,11 +268,10 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
       this.responseHead(switchingText(head, request, added));
       return;
     }
-    const { encode, close } = framingOf(head, request);
-    this.encode = encode;
-    if (close) this.closeAfterResponse = true;
-    const chunked = encode ? 'transfer-encoding: chunked\r\n' : '';
-    this.responseHead(`${statusAndFields(head)}${added}${chunked}${this.connectionLine()}\r\n`);
+    const framing = framingOf(head, request);
+    this.encode = framing.encode;
+    if (framing.close) this.closeAfterResponse = true;
+    this.responseHead(`${statusAndFields(head)}${added}${framing.fields}${this.connectionLine()}\r\n`);
   }
 
   private connectionLine(): string {
@@ -281,7 +284,7 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
     if (this.readsBody) this.closeAfterResponse = true;
     const close = this.willClose ? 'connection: close\r\n' : '';
     const text = `HTTP/1.1 ${status} ${phrase(status)}\r\n${fields}content-length: ${body.length}\r\n${close}\r\n`;
-    this.responseHead(this.parser.head.method === 'HEAD' ? text : text + body);
+    this.responseHead(this.answersHead ? text : text + body);
     this.responseEnd();
   }
 
@@ -291,7 +294,9 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
   }
 
   responseData(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
-    return this.encode ? this.writeChunk(source, bytes, start, end) : this.write(source, bytes, start, end);
+    if (!this.encode) return this.write(source, bytes, start, end);
+    // An empty chunk would end the body.
+    return start === end || this.writeChunk(source, bytes, start, end);
   }
 
   private writeChunk(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {

@@ -20,5 +20,6 @@ export function grpcTimeoutMs(value: string | undefined): number {
 
 /** `ms` as a `grpc-timeout`: at most eight digits. */
 export function grpcTimeout(ms: number): string {
-  return ms < 1e8 ? `${Math.ceil(ms)}m` : `${Math.ceil(ms / 1000)}S`;
+  const whole = Math.ceil(ms);
+  return whole < 1e8 ? `${whole}m` : `${Math.ceil(ms / 1000)}S`;
 }

@@ -35,6 +35,14 @@ const BY_STATUS: Readonly<Record<number, number>> = {
   504: UNAVAILABLE,
 };
 
+const HIGHEST = UNAUTHENTICATED;
+
+/** A status as an upstream gave it: what the specification does not know is UNKNOWN. */
+export function readGrpcStatus(text: string): number {
+  const status = /^\d{1,2}$/.test(text) ? Number(text) : UNKNOWN;
+  return status <= HIGHEST ? status : UNKNOWN;
+}
+
 /** The gRPC status that says the same as a response made by Tulle. */
 export function grpcStatusOf(answer: LocalAnswer): number {
   return BY_REASON[answer.code] ?? BY_STATUS[answer.status] ?? UNKNOWN;

@@ -18,6 +18,8 @@ export interface HttpParts {
 
 const PREFACE_BYTES = Buffer.from(PREFACE, 'latin1');
 
+type Served = ReturnType<typeof serveHttp1> | ReturnType<typeof serveHttp2>;
+
 const NOTHING = Buffer.alloc(0);
 
 /** Waits for the first bytes of a connection and serves HTTP/2 to whoever begins with its preface, else HTTP/1.1. */
@@ -65,7 +67,7 @@ export class HttpArrival implements TransportReader, Timed {
     }
   }
 
-  private serve(bytes: Buffer, start: number, end: number, http2: boolean): void {
+  private serve(bytes: Buffer, start: number, end: number, http2: boolean): Served {
     const { host, limits, connections } = this.parts;
     host.wheel.disarm(this);
     this.leave();
@@ -78,12 +80,13 @@ export class HttpArrival implements TransportReader, Timed {
       : serveHttp1(host, limits, open, this.describe);
     connections.add(connection);
     if (end > start) connection.onBytes(bytes, start, end);
+    return connection;
   }
 
   /** Nobody said enough in time. */
   onDeadline(): void {
     const { seen } = this;
-    if (seen === undefined) this.transport.end();
+    if (seen === undefined) this.drain();
     else this.serve(seen, 0, seen.length, false);
   }
 
@@ -95,7 +98,7 @@ export class HttpArrival implements TransportReader, Timed {
 
   /** Served as a connection without a request, which says goodbye in good order. */
   drain(): void {
-    this.serve(NOTHING, 0, 0, false);
+    this.serve(NOTHING, 0, 0, false).drain();
   }
 
   onClosed(): void {

@@ -132,7 +132,7 @@ test("retries and times are the caller's to make: here they do not add up", (con
   const settings = { retries: { attempts: 5, on: ['5xx' as const] }, timeoutMs: 9, tryTimeoutMs: 3 };
   told.tell(serviceResource('t/app', { settings }));
   const plan = planned(router.plan());
-  assert.deepEqual(plan.settings.retries, { attempts: 1, on: [] });
+  assert.deepEqual(plan.settings.retries, { attempts: 1, on: ['refused-stream'] });
   assert.deepEqual([plan.timeoutMs, plan.tryTimeoutMs], [0, 0]);
 });
 

@@ -20,9 +20,13 @@ function protection(resource: ServiceResource): Filter[] {
   return filters;
 }
 
-/** Calls to the application are not retried here, but for a kept-alive connection that it had closed. */
+/** Calls to the application are not retried here, but where it had closed a kept-alive connection, or refused a stream. */
 function towardsApplication(settings: TrafficSettings): TrafficSettings {
-  return { ...settings, retries: { attempts: 1, on: [] }, balance: { strategy: 'round-robin' } };
+  return {
+    ...settings,
+    retries: { attempts: 1, on: ['refused-stream'] },
+    balance: { strategy: 'round-robin' },
+  };
 }
 
 /** Sends what comes in to the application beside this sidecar, under its service's policy. */

@@ -17,7 +17,7 @@ import type { ConnectFailure } from '../upstream/connect-attempt.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { ConnectionWaiter } from '../upstream/pool-use.ts';
 import { grpcTimeout, grpcTimeoutMs } from './grpc-deadline.ts';
-import { grpcCondition, grpcMessage, grpcStatusOf } from './grpc-status.ts';
+import { grpcCondition, grpcMessage, grpcStatusOf, readGrpcStatus } from './grpc-status.ts';
 import { GrpcWebDownstream, grpcWebOf } from './grpc-web.ts';
 import { localResponse } from './local-response.ts';
 import type { Overload } from './overload.ts';
@@ -480,7 +480,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
       // Only a response without messages can still be replaced.
       const grpcStatus = head.get('grpc-status');
       if (grpcStatus === undefined) return false;
-      this.exchange.grpcStatus = Number(grpcStatus);
+      this.exchange.grpcStatus = readGrpcStatus(grpcStatus);
       if (grpcStatus === '0') return false;
     } else if (status < 400) return false;
     const { cluster, upstream } = this;
@@ -540,7 +540,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
 
   private takeGrpcStatus(trailers: readonly Field[] | undefined): void {
     const status = trailers?.find(({ name }) => name === 'grpc-status')?.value;
-    if (status !== undefined) this.exchange.grpcStatus = Number(status);
+    if (status !== undefined) this.exchange.grpcStatus = readGrpcStatus(status);
   }
 
   onResponseFailed(failure: UpstreamFailure): void {

@@ -63,7 +63,7 @@ export class EdgeStats {
   ): void {
     const code = status > 0 && status < STATUSES ? status : 0;
     if (reason === '' && grpcStatus < 0) this.countPlain(code);
-    else this.countSpecial(code, grpcStatus, reason);
+    else this.countSpecial(code, knownGrpcStatus(grpcStatus), reason);
     const duration = bucketOf(BUCKETS_MS, durationMs);
     const request = bucketOf(BUCKETS_BYTES, requestBytes);
     const response = bucketOf(BUCKETS_BYTES, responseBytes);
@@ -110,4 +110,9 @@ export class EdgeStats {
     }
     this.special.push({ status, grpcStatus, reason, count: 1 });
   }
+}
+
+/** Statuses are an upstream's to invent; those that gRPC does not have are counted as UNKNOWN. */
+function knownGrpcStatus(status: number): number {
+  return status <= 16 ? status : 2; // false for NaN too
 }
