@@ -35,6 +35,19 @@ class Ring {
 const KEPT_PER_MS = 1;
 const KEPT_AT_ONCE = 512;
 
+export const SLOW_MS = 1000;
+
+/** Whether people ask for a request sooner than for others: it failed, was retried, or was slow. */
+export function isNotable(
+  status: number,
+  reason: string,
+  attempts: number,
+  durationMs: number,
+  slowMs: number,
+): boolean {
+  return status >= 500 || reason !== '' || attempts > 1 || durationMs > slowMs;
+}
+
 /**
  * Keeps explanations: of ordinary requests for a while, of failed, retried and slow ones for longer too, so
  * that successes do not push them out. Bounded in count, and in bytes an entry.
@@ -47,7 +60,7 @@ export class Explanations {
   private tokens = KEPT_AT_ONCE;
   private lastMs = 0;
 
-  constructor({ all = 2048, notable = 512, slowMs = 1000 } = {}) {
+  constructor({ all = 2048, notable = 512, slowMs = SLOW_MS } = {}) {
     this.all = new Ring(all);
     this.notable = new Ring(notable);
     this.slowMs = slowMs;
@@ -57,7 +70,7 @@ export class Explanations {
   record(exchange: Exchange, nowMs: number): void {
     const { status, reason, attempts, startMs } = exchange;
     const durationMs = nowMs - startMs;
-    const notable = status >= 500 || reason !== '' || attempts.length > 1 || durationMs > this.slowMs;
+    const notable = isNotable(status, reason, attempts.length, durationMs, this.slowMs);
     if (notable) this.notable.claim().fill(exchange, durationMs);
     if (this.mayKeep(nowMs) || notable) this.all.claim().fill(exchange, durationMs);
   }

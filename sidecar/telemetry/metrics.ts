@@ -24,22 +24,34 @@ export interface Exposition {
   readonly contentType: string;
 }
 
+type Edges = Pick<EdgeRegistry, 'all'>;
+type Prom = typeof import('prom-client');
+
+/** Registers metrics of the process or processes that are told of. */
+export type RegisterProcess = (prom: Prom, registry: Registry) => void;
+
 /** Makes the exposition. prom-client is loaded at the first scrape: a sidecar that nobody scrapes does without. */
-export function createMetrics(edges: EdgeRegistry, gauges: () => Gauges): () => Promise<Exposition> {
+export function createMetrics(
+  edges: Edges,
+  gauges: () => Gauges,
+  registerProcess: RegisterProcess = registerThisProcess,
+): () => Promise<Exposition> {
   let registry: Promise<Registry> | undefined;
   return async () => {
-    registry ??= buildRegistry(edges, gauges);
+    registry ??= buildRegistry(edges, gauges, registerProcess);
     const ready = await registry;
     return { text: await ready.metrics(), contentType: ready.contentType };
   };
 }
 
-type Prom = typeof import('prom-client');
-
-async function buildRegistry(edges: EdgeRegistry, gauges: () => Gauges): Promise<Registry> {
+async function buildRegistry(
+  edges: Edges,
+  gauges: () => Gauges,
+  registerProcess: RegisterProcess,
+): Promise<Registry> {
   const prom = await import('prom-client');
   const registry = new prom.Registry();
-  prom.collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
+  registerProcess(prom, registry);
   const labelled = labelling(edges, () => gauges().trustDomain);
   registerCounters(prom, registry, labelled);
   registerHistograms(registry, labelled);
@@ -47,8 +59,12 @@ async function buildRegistry(edges: EdgeRegistry, gauges: () => Gauges): Promise
   return registry;
 }
 
+function registerThisProcess(prom: Prom, registry: Registry): void {
+  prom.collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
+}
+
 /** An edge's labels are made once: six metrics and every scrape use them. */
-function labelling(edges: EdgeRegistry, trustDomain: () => string): Labelled {
+function labelling(edges: Edges, trustDomain: () => string): Labelled {
   let known = new WeakMap<EdgeStats, EdgeLabels>();
   let knownFor = '';
   return function* () {
