@@ -14,8 +14,11 @@ import { processNumbers } from './process-numbers.ts';
 import type { WorkerNumbers } from './worker-numbers.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
+/** What is looked at of a worker's process. */
+export type ViewedWorker = Pick<WorkerProcess, 'number' | 'accepting' | 'restarts' | 'away' | 'ask'>;
+
 interface Answer<Q extends Question> {
-  readonly worker: WorkerProcess;
+  readonly worker: ViewedWorker;
   readonly value: Questions[Q];
 }
 
@@ -31,15 +34,15 @@ const NOTHING: Reading = { edges: new MergedEdges(), answered: [], processes: []
 /** All workers as one data plane, for the admin port. */
 export class SharedView {
   draining = false;
-  private readonly workers: readonly WorkerProcess[];
+  private readonly workers: readonly ViewedWorker[];
   private readonly identity: () => IdentitySource | undefined;
   /** What was last heard of each: a worker that is silent or gone must not make a sum fall. */
-  private readonly last = new Map<WorkerProcess, WorkerNumbers['edges']>();
+  private readonly last = new Map<ViewedWorker, WorkerNumbers['edges']>();
   private readonly departed = new MergedEdges();
   private reading = NOTHING;
   private readonly expose: () => Promise<Exposition>;
 
-  constructor(workers: readonly WorkerProcess[], identity: () => IdentitySource | undefined) {
+  constructor(workers: readonly ViewedWorker[], identity: () => IdentitySource | undefined) {
     this.workers = workers;
     this.identity = identity;
     this.expose = createMetrics(
@@ -71,7 +74,7 @@ export class SharedView {
   }
 
   /** A worker ended: what it had counted stays counted, as far as it was heard of. */
-  keepCounters(worker: WorkerProcess): void {
+  keepCounters(worker: ViewedWorker): void {
     this.departed.add(this.last.get(worker) ?? []);
     this.last.delete(worker);
   }

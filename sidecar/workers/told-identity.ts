@@ -2,6 +2,9 @@ import type { Identity, IdentitySource } from '../identity/identity.ts';
 import { readIdentity } from '../identity/read-identity.ts';
 import type { IdentityMessage } from './messages.ts';
 
+/** What node:tls takes. */
+const TICKET_KEYS_BYTES = 48;
+
 /** The identity of all workers, as the supervisor tells it to one of them. */
 export class ToldIdentity implements IdentitySource {
   private identity: Identity | undefined = undefined;
@@ -23,10 +26,10 @@ export class ToldIdentity implements IdentitySource {
 
   /** Throws an Error if it cannot be used. */
   take({ chainPem, keyPem, bundlePem, ticketKeys }: IdentityMessage): void {
-    const identity = {
-      ...readIdentity(chainPem, keyPem, bundlePem),
-      ticketKeys: Buffer.from(ticketKeys, 'base64'),
-    };
+    const keys = Buffer.from(ticketKeys, 'base64');
+    if (keys.length !== TICKET_KEYS_BYTES)
+      throw new Error(`${keys.length} bytes are no keys of session tickets`);
+    const identity = { ...readIdentity(chainPem, keyPem, bundlePem), ticketKeys: keys };
     this.identity = identity;
     for (const listener of this.listeners) listener(identity);
   }

@@ -42,7 +42,7 @@ export class WorkerProcess {
   /** Why its process cannot start, in its own words. */
   private failure: string | undefined = undefined;
   private firstStart: { resolve(): void; reject(error: Error): void } | undefined = undefined;
-  /** Resolves when its process has ended and no other follows. */
+  /** Called when its process has ended and no other follows. */
   private onGone: (() => void) | undefined = undefined;
 
   constructor(number: number, parts: WorkerParts) {
@@ -56,11 +56,6 @@ export class WorkerProcess {
       this.firstStart = { resolve, reject };
       this.fork();
     });
-  }
-
-  /** Whether a process holds this place. */
-  get running(): boolean {
-    return this.child !== undefined;
   }
 
   tell(message: ToWorker): void {
