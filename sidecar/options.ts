@@ -41,7 +41,7 @@ export interface SidecarOptions {
 /** In the environment of a worker process: `2/4` is the second of four. */
 export const WORKER_VARIABLE = 'TULLE_WORKER';
 
-export interface OneOfSeveral {
+interface OneOfSeveral {
   /** How many there are: each takes its share of limits that hold for all together. */
   readonly of: number;
   /** The one identity of all of them, where it comes from a control plane. */
