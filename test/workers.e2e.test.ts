@@ -132,6 +132,7 @@ test('both workers get connections, and the admin port shows one data plane', as
     const { id, status } = JSON.parse(await shared.page(`/explain/first-${i}`));
     assert.deepEqual([id, status], [`first-${i}`, 200]);
   }
+  assert.match(await shared.page(`/explain/${'x'.repeat(10_000)}`), /remembers no request of that id/);
   const recent = JSON.parse(await shared.page('/explain')) as { id: string }[];
   assert.equal(new Set(recent.map(({ id }) => id)).size, MANY);
   const config = JSON.parse(await shared.page('/config'));

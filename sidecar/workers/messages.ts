@@ -49,7 +49,8 @@ export type ToSupervisor =
 /** Characters of an answer. 5000 edges, the most that a data plane counts, are 4 million. */
 export const MAX_BODY = 32 * 1024 * 1024;
 const MAX_TEXT = 1024 * 1024;
-const MAX_ARGUMENT = 4096;
+/** Characters of what is asked about. */
+export const MAX_ARGUMENT = 4096;
 const QUESTIONS: readonly Question[] = ['ready', 'config', 'certs', 'numbers', 'explain', 'recent'];
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -3,7 +3,7 @@ import type { IdentitySource } from '../identity/identity.ts';
 import type { AdminSources } from '../listeners/admin.ts';
 import type { Readiness } from '../listeners/admin-views.ts';
 import type { Explanation } from '../telemetry/explanation.ts';
-import { createMetrics, type Exposition } from '../telemetry/metrics.ts';
+import { createMetrics, type Exposition, type RegisterProcess } from '../telemetry/metrics.ts';
 import { mergedConfig } from './merged-config.ts';
 import { mergedExplanation, mergedRecent } from './merged-explanations.ts';
 import { MergedEdges, mergedGauges } from './merged-numbers.ts';
@@ -153,14 +153,11 @@ export class SharedView {
     return { ...merged, ready: merged.ready && allAnswer && !this.draining };
   }
 
-  private registerWorkers(
-    ...[prom, registry]: Parameters<Parameters<typeof createMetrics>[2] & object>
-  ): void {
+  private registerWorkers(...[prom, registry]: Parameters<RegisterProcess>): void {
     new prom.Gauge({
       name: 'tulle_workers',
       help: 'Worker processes that there shall be.',
       registers: [registry],
-      collect: () => {},
     }).set(this.workers.length);
     const { workers } = this;
     const reading = () => this.reading;

@@ -1,7 +1,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Log } from '../log.ts';
 import { WORKER_VARIABLE } from '../options.ts';
-import { type Question, type Questions, readAnswer, readToSupervisor, type ToWorker } from './messages.ts';
+import {
+  MAX_ARGUMENT,
+  type Question,
+  type Questions,
+  readAnswer,
+  readToSupervisor,
+  type ToWorker,
+} from './messages.ts';
 
 /** How a worker is started. */
 export interface WorkerParts {
@@ -64,7 +71,8 @@ export class WorkerProcess {
 
   /** Undefined if it does not answer within a second, or is not there. */
   ask<Q extends Question>(question: Q, argument = ''): Promise<{ value: Questions[Q] } | undefined> {
-    if (!this.accepting || this.asked.size >= MAX_ASKED) return Promise.resolve(undefined);
+    if (!this.accepting || this.asked.size >= MAX_ASKED || argument.length > MAX_ARGUMENT)
+      return Promise.resolve(undefined);
     const id = this.nextId++;
     return new Promise((resolve) => {
       const settle = (body: string | undefined): void => {
