@@ -128,12 +128,17 @@ export function workersOption(given: SidecarFlags, cores: number): number {
   return isGateway ? Math.min(cores, MAX_WORKERS) : 1;
 }
 
+/** Cores that workers may use. Elsewhere than on Linux a port is not always shared: nothing there starts by default. */
+function sharingCores(): number {
+  return process.platform === 'linux' ? availableParallelism() : 1;
+}
+
 /** Runs a data plane until it is told to stop; prints one line of JSON once it accepts. */
 export async function sidecarCommand(args: readonly string[]): Promise<void> {
   const flags = parseSidecarFlags(args);
   const log = createLog(logLevelOption(String(flags['log-level'])));
   const options = sidecarOptions(flags);
-  const workers = workersOption(flags, availableParallelism());
+  const workers = workersOption(flags, sharingCores());
   const place = process.env[WORKER_VARIABLE];
   if (place !== undefined) {
     const { runWorker } = await import('../sidecar/workers/worker.ts');

@@ -9,6 +9,7 @@ import {
   readToSupervisor,
   type ToWorker,
 } from './messages.ts';
+import { RestartBackoff } from './restart-backoff.ts';
 
 /** How a worker is started. */
 export interface WorkerParts {
@@ -23,10 +24,6 @@ export interface WorkerParts {
   readonly onEnded: (worker: WorkerProcess) => void;
 }
 
-const FIRST_BACKOFF_MS = 100;
-const LAST_BACKOFF_MS = 10_000;
-/** Who ran so long does not fail at its start. */
-const STABLE_MS = 60_000;
 const ANSWER_MS = 1_000;
 /** Questions that wait in a pipe which nobody reads are memory. */
 const MAX_ASKED = 64;
@@ -42,7 +39,7 @@ export class WorkerProcess {
   private child: ChildProcess | undefined = undefined;
   private readonly asked = new Map<number, (body: string | undefined) => void>();
   private nextId = 0;
-  private failures = 0;
+  private readonly backoff = new RestartBackoff();
   private startMs = 0;
   private timer: NodeJS.Timeout | undefined = undefined;
   private stopped = false;
@@ -166,8 +163,7 @@ export class WorkerProcess {
   }
 
   private again(reason: string): void {
-    if (performance.now() - this.startMs >= STABLE_MS) this.failures = 0;
-    const afterMs = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.failures++);
+    const afterMs = this.backoff.next(performance.now() - this.startMs);
     this.parts.log.error(
       { worker: this.number, reason, afterMs },
       'a worker ended: it is started again, and the others go on',
