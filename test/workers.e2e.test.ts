@@ -180,6 +180,11 @@ test('a worker that hangs: the admin port answers all the same, not ready, and n
   assert.match(reasons.join(), /^worker [12]: does not answer$/);
   assert.equal(await shared.metric('tulle_workers_answering'), 1);
   assert.equal(await shared.metric('tulle_ready'), 0);
+  const asked = await Promise.all(Array.from({ length: 200 }, () => shared.readiness()));
+  assert.ok(
+    asked.every((state) => !state.ready),
+    'however often it is asked',
+  );
   process.kill(hanging, 'SIGCONT');
   await until('both to answer', async () => (await shared.readiness()).ready);
 });

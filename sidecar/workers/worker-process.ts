@@ -25,8 +25,8 @@ export interface WorkerParts {
 }
 
 const ANSWER_MS = 1_000;
-/** Questions that wait in a pipe which nobody reads are memory. */
-const MAX_ASKED = 64;
+/** Questions in a pipe that nobody reads are memory, long after nobody waits for their answers. */
+const MAX_UNANSWERED = 64;
 
 /** The place of one worker: its process, and the next one when that ends. */
 export class WorkerProcess {
@@ -39,6 +39,8 @@ export class WorkerProcess {
   private child: ChildProcess | undefined = undefined;
   private readonly asked = new Map<number, (body: string | undefined) => void>();
   private nextId = 0;
+  /** Answers come in the order of their questions: all before this one were read. */
+  private answeredId = -1;
   private readonly backoff = new RestartBackoff();
   private startMs = 0;
   private timer: NodeJS.Timeout | undefined = undefined;
@@ -68,8 +70,8 @@ export class WorkerProcess {
 
   /** Undefined if it does not answer within a second, or is not there. */
   ask<Q extends Question>(question: Q, argument = ''): Promise<{ value: Questions[Q] } | undefined> {
-    if (!this.accepting || this.asked.size >= MAX_ASKED || argument.length > MAX_ARGUMENT)
-      return Promise.resolve(undefined);
+    const isFull = this.nextId - this.answeredId > MAX_UNANSWERED;
+    if (!this.accepting || isFull || argument.length > MAX_ARGUMENT) return Promise.resolve(undefined);
     const id = this.nextId++;
     return new Promise((resolve) => {
       const settle = (body: string | undefined): void => {
@@ -106,6 +108,7 @@ export class WorkerProcess {
   private fork(): void {
     const { script, args, of } = this.parts;
     this.startMs = performance.now();
+    this.answeredId = this.nextId - 1;
     const child = fork(script, [...args], {
       env: { ...process.env, [WORKER_VARIABLE]: `${this.number}/${of}` },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -134,6 +137,7 @@ export class WorkerProcess {
         this.failure = message.message;
         return;
       case 'answer':
+        this.answeredId = Math.max(this.answeredId, message.id);
         this.asked.get(message.id)?.(message.body);
         return;
       default:
