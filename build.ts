@@ -19,6 +19,8 @@ const oldest = oldestNode();
 const APART: Readonly<Record<string, string>> = {
   './sidecar.ts': 'sidecar.js',
   './commands.ts': 'commands.js',
+  '../sidecar/workers/supervisor.ts': 'supervisor.js',
+  '../sidecar/workers/worker.ts': 'worker.js',
   pino: 'pino.js',
   'prom-client': 'prom-client.js',
 };
@@ -30,6 +32,8 @@ const { metafile } = await build({
     main: 'cli/main.ts',
     sidecar: 'cli/sidecar.ts',
     commands: 'cli/commands.ts',
+    supervisor: 'sidecar/workers/supervisor.ts',
+    worker: 'sidecar/workers/worker.ts',
     'read-mesh': 'sidecar/config/mesh-reader.ts',
     pino: 'pino',
     'prom-client': 'prom-client',

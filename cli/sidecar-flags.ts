@@ -44,6 +44,11 @@ export const SIDECAR_FLAGS: readonly Flag[] = [
   },
   { name: 'gateway', argument: '<host:port>', description: 'serve a Gateway here' },
   { name: 'gateway-name', argument: '<ns/name>', description: 'which Gateway, if there are several' },
+  {
+    name: 'workers',
+    argument: '<count>',
+    description: 'processes that share the addresses; 1, or at a gateway the number of cores',
+  },
   { name: 'admin', argument: '<host:port>', description: 'readiness, metrics, explanations' },
   { name: 'namespace', argument: '<name>', description: 'where short host names are looked up' },
   {

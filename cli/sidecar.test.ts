@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sidecarOptions } from './sidecar.ts';
+import { sidecarOptions, workersOption } from './sidecar.ts';
 import { parseSidecarFlags } from './sidecar-flags.ts';
 
 const BASE = ['--standalone', 'mesh.yaml', '--outbound', '127.0.0.1:0'];
@@ -136,5 +136,21 @@ test('a peer has no port 0, names are names, and a service account belongs to a 
   refused([...BASE, '--service-account', 'a'], '--service-account is that of --workload: give both');
   for (const name of ['Shop', '../x', 'a b', '']) {
     assert.throws(() => options(...BASE, '--namespace', name), /^Error: --namespace "/);
+  }
+});
+
+test('one worker beside an application, one for each core at a gateway, or as many as are told', () => {
+  const workers = (cores: number, ...args: string[]) => workersOption(parseSidecarFlags(args), cores);
+  const gateway = ['--gateway', '0.0.0.0:80'];
+  assert.equal(workers(8, '--outbound', 'a:1'), 1);
+  assert.equal(workers(8, ...gateway), 8);
+  assert.equal(workers(8, ...gateway, '--outbound', 'a:1'), 1);
+  assert.equal(workers(8, ...gateway, '--inbound', 'a:1'), 1);
+  assert.equal(workers(128, ...gateway), 64);
+  assert.equal(workers(8, ...gateway, '--workers', '2'), 2);
+  assert.equal(workers(1, '--outbound', 'a:1', '--workers', '64'), 64);
+  for (const text of ['0', '65', '1.5', '-1', 'all', '']) {
+    const message = `--workers "${text}" is not a count; write a whole number from 1 to 64`;
+    assert.throws(() => workers(2, `--workers=${text}`), { message });
   }
 });

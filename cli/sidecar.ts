@@ -1,6 +1,7 @@
+import { availableParallelism } from 'node:os';
 import { isWorkload } from '../protocol/spiffe.ts';
 import { startSidecar } from '../sidecar/main.ts';
-import type { SidecarOptions } from '../sidecar/options.ts';
+import { type Running, type SidecarOptions, WORKER_VARIABLE } from '../sidecar/options.ts';
 import {
   addressOption,
   countOption,
@@ -10,9 +11,11 @@ import {
   nameOption,
   peerAddressOption,
 } from './flags.ts';
-import { createLog } from './log.ts';
+import { createLog, type Log } from './log.ts';
 import { parseSidecarFlags, type SidecarFlags } from './sidecar-flags.ts';
 import { onStop } from './stop.ts';
+
+const MAX_WORKERS = 64;
 
 /** The options that flags mean. Throws an Error that names the flag, the value and what was meant. */
 export function sidecarOptions(given: SidecarFlags): SidecarOptions {
@@ -120,11 +123,45 @@ function workloadOption(
   };
 }
 
+/** How many processes share the addresses. A gateway has its machine for itself, a sidecar has not. */
+export function workersOption(given: SidecarFlags, cores: number): number {
+  const { workers, gateway, inbound, outbound } = texts(given);
+  if (workers !== undefined) return countOption('--workers', workers, 1, MAX_WORKERS);
+  const isGateway = gateway !== undefined && inbound === undefined && outbound === undefined;
+  return isGateway ? Math.min(cores, MAX_WORKERS) : 1;
+}
+
+/** Cores that workers may use. Elsewhere than on Linux a port is not always shared: nothing there starts by default. */
+function sharingCores(): number {
+  return process.platform === 'linux' ? availableParallelism() : 1;
+}
+
 /** Runs a data plane until it is told to stop; prints one line of JSON once it accepts. */
 export async function sidecarCommand(args: readonly string[]): Promise<void> {
   const flags = parseSidecarFlags(args);
   const log = createLog(logLevelOption(String(flags['log-level'])));
-  const sidecar = await startSidecar(sidecarOptions(flags), log);
-  console.log(JSON.stringify({ event: 'ready', pid: process.pid, ...sidecar.addresses }));
-  onStop(() => sidecar.drain());
+  const options = sidecarOptions(flags);
+  const workers = workersOption(flags, sharingCores());
+  const place = process.env[WORKER_VARIABLE];
+  if (place !== undefined) {
+    const { runWorker } = await import('../sidecar/workers/worker.ts');
+    runWorker(place, options, log, startSidecar);
+    return;
+  }
+  const running =
+    workers > 1 ? await startShared(workers, options, args, log) : await startSidecar(options, log);
+  const shared = workers > 1 ? { workers } : {};
+  console.log(JSON.stringify({ event: 'ready', pid: process.pid, ...running.addresses, ...shared }));
+  onStop(() => running.drain());
+}
+
+async function startShared(
+  workers: number,
+  options: SidecarOptions,
+  args: readonly string[],
+  log: Log,
+): Promise<Running> {
+  const { startWorkers } = await import('../sidecar/workers/supervisor.ts');
+  const entry = { script: process.argv[1] ?? '', args: ['sidecar', ...args] };
+  return startWorkers(workers, options, entry, log);
 }

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import type { Endpoint as EndpointDescription } from '../protocol/endpoint.ts';
 import type { Resource } from '../protocol/resources.ts';
 import { VERSION } from '../protocol/version.ts';
 import type { ClusterParts } from './balancing/cluster.ts';
+import { sharedOut } from './config/shared-out.ts';
 import { openStandalone } from './config/standalone.ts';
 import type { Subscription } from './config/subscription.ts';
 import { DEFAULT_LIMITS, type Limits } from './http/limits.ts';
@@ -10,7 +10,7 @@ import { DEFAULT_HTTP2_LIMITS } from './http2/http2-limits.ts';
 import type { IdentitySource } from './identity/identity.ts';
 import { type Acceptor, accept } from './listeners/accept.ts';
 import { openAdmin } from './listeners/admin.ts';
-import { certsView, configView } from './listeners/admin-views.ts';
+import { certsView, configView, type Readiness } from './listeners/admin-views.ts';
 import { Connections } from './listeners/connections.ts';
 import { forwardedFor } from './listeners/forwarded-for.ts';
 import { GatewayRouter } from './listeners/gateway.ts';
@@ -22,7 +22,8 @@ import { OutboundRouter } from './listeners/outbound.ts';
 import { Overload } from './listeners/overload.ts';
 import type { RelayHost } from './listeners/relay.ts';
 import { type Log, SILENT } from './log.ts';
-import type { RunningSidecar, SidecarOptions } from './options.ts';
+import { openIdentity } from './open-identity.ts';
+import type { Addresses, DataPlaneView, RunningSidecar, SidecarOptions } from './options.ts';
 import { RunningServices } from './routing/services.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { Recorder } from './telemetry/recorder.ts';
@@ -49,7 +50,7 @@ export async function startSidecar(options: SidecarOptions, log: Log = SILENT): 
 }
 
 class Sidecar implements RunningSidecar {
-  readonly addresses: { inbound?: string; outbound?: string; gateway?: string; admin?: string } = {};
+  readonly addresses: Addresses = {};
   private readonly options: SidecarOptions;
   private readonly log: Log;
   private readonly limits: Limits;
@@ -99,7 +100,9 @@ class Sidecar implements RunningSidecar {
     file?.ready?.catch(() => {});
     this.identity = await this.openIdentity();
     if (this.identity !== undefined) this.mtls = await import('./listeners/mtls-parts.ts');
-    const subscription = file ?? (await this.connectSubscription());
+    const whole = file ?? (await this.connectSubscription());
+    const { worker } = this.options;
+    const subscription = worker === undefined ? whole : sharedOut(whole, worker.of);
     this.subscription = subscription;
     const services = new RunningServices(subscription, this.parts);
     this.services = services;
@@ -114,24 +117,9 @@ class Sidecar implements RunningSidecar {
   }
 
   private async openIdentity(): Promise<IdentitySource | undefined> {
-    const { identity, controlPlane, bundleFile, tokenFile } = this.options;
-    if (identity !== undefined) {
-      const { openFileIdentity } = await import('./identity/file-identity.ts');
-      return this.closing(openFileIdentity(identity.cert, identity.key, identity.bundle));
-    }
-    if (controlPlane === undefined) return undefined;
-    if (bundleFile === undefined || tokenFile === undefined)
-      throw new Error(
-        'a control plane needs --bundle and --token-file: the roots to check it by, and the join token',
-      );
-    const { requestIdentity } = await import('./identity/requested-identity.ts');
-    const source = requestIdentity({
-      controlPlane,
-      bundlePem: readFileSync(bundleFile, 'utf8'),
-      token: () => readFileSync(tokenFile, 'utf8').trim(),
-      log: this.log,
-    });
-    return this.closing(source);
+    const told = this.options.worker?.identity;
+    const source = told ?? (await openIdentity(this.options, this.log));
+    return source === undefined ? undefined : this.closing(source);
   }
 
   private async connectSubscription(): Promise<Subscription> {
@@ -249,7 +237,7 @@ class Sidecar implements RunningSidecar {
   }
 
   private async listen(address: string, onSocket: Parameters<typeof accept>[1]): Promise<string> {
-    const acceptor = await accept(address, onSocket);
+    const acceptor = await accept(address, onSocket, this.options.worker !== undefined);
     this.acceptors.push(acceptor);
     return acceptor.address;
   }
@@ -257,18 +245,10 @@ class Sidecar implements RunningSidecar {
   private async openAdminPort(): Promise<void> {
     const { admin } = this.options;
     if (admin === undefined) return;
-    const { recorder } = this;
+    const { view } = this;
     const opened = await openAdmin(
       admin,
-      {
-        ready: () => this.readiness(),
-        config: () => configView(this.services?.all() ?? [], this.gateway?.resource),
-        certs: () => certsView(this.identity),
-        metrics: createMetrics(recorder.edges, () => this.gauges(), recorder.protections.all()),
-        explain: (id) => recorder.explanations.find(id),
-        recent: (limit) => recorder.explanations.recent(limit),
-        drain: () => void this.drain(),
-      },
+      { ...view, metrics: createMetrics(view.edges, view.gauges), drain: () => void this.drain() },
       this.limits,
       this.wheel,
     );
@@ -276,7 +256,20 @@ class Sidecar implements RunningSidecar {
     this.addresses.admin = opened.address;
   }
 
-  private readiness(): { ready: boolean; reasons: string[]; degraded: string[] } {
+  get view(): DataPlaneView {
+    const { edges, explanations } = this.recorder;
+    return {
+      ready: () => this.readiness(),
+      config: () => configView(this.services?.all() ?? [], this.gateway?.resource),
+      certs: () => certsView(this.identity),
+      explain: (id) => explanations.find(id),
+      recent: (limit) => explanations.recent(limit),
+      gauges: () => this.gauges(),
+      edges,
+    };
+  }
+
+  private readiness(): Readiness {
     const { identity, subscription, options } = this;
     const reasons: string[] = [];
     const degraded: string[] = [];
@@ -307,6 +300,7 @@ class Sidecar implements RunningSidecar {
     const state = this.subscription?.state();
     return {
       connections: this.connections.count,
+      protections: this.recorder.protections.all(),
       ready: this.readiness().ready,
       controlPlaneConnected: state?.connected ?? false,
       certificateSecondsLeft: secondsLeft(identity?.notAfter),

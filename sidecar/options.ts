@@ -1,5 +1,10 @@
 import type { ServiceKey } from '../protocol/service.ts';
 import type { Limits } from './http/limits.ts';
+import type { IdentitySource } from './identity/identity.ts';
+import type { ConfigView, Readiness } from './listeners/admin-views.ts';
+import type { EdgeRegistry } from './telemetry/edge-registry.ts';
+import type { Explanation } from './telemetry/explanation.ts';
+import type { Gauges } from './telemetry/metrics.ts';
 
 /** How one data plane is started. Addresses are HOST:PORT; port 0 lets the kernel choose. */
 export interface SidecarOptions {
@@ -31,12 +36,48 @@ export interface SidecarOptions {
   maxQueueMs?: number;
   /** How long a connect to an endpoint may take, in ms. */
   connectMs?: number;
+  /** This process is one of several that listen on the same addresses. */
+  worker?: OneOfSeveral;
 }
 
-/** A data plane that accepts. */
-export interface RunningSidecar {
-  readonly addresses: { inbound?: string; outbound?: string; gateway?: string; admin?: string };
+/** In the environment of a worker process: `2/4` is the second of four. */
+export const WORKER_VARIABLE = 'TULLE_WORKER';
+
+interface OneOfSeveral {
+  /** How many there are: each takes its share of limits that hold for all together. */
+  readonly of: number;
+  /** The one identity of all of them, where it comes from a control plane. */
+  readonly identity?: IdentitySource;
+}
+
+/** What a data plane tells of itself. */
+export interface DataPlaneView {
+  ready(): Readiness;
+  /** The running tables, without secrets. */
+  config(): ConfigView;
+  certs(): object;
+  explain(id: string): Explanation | undefined;
+  recent(limit: number): Explanation[];
+  gauges(): Gauges;
+  readonly edges: Pick<EdgeRegistry, 'all'>;
+}
+
+export interface Addresses {
+  inbound?: string;
+  outbound?: string;
+  gateway?: string;
+  admin?: string;
+}
+
+/** Something that accepts until it is told to stop. */
+export interface Running {
+  readonly addresses: Addresses;
   /** Takes no new connections, lets what is in flight finish, then closes. */
   drain(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** A data plane that accepts. */
+export interface RunningSidecar extends Running {
+  readonly view: DataPlaneView;
 }

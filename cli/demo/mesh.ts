@@ -83,6 +83,8 @@ async function startParts(dir: string, processes: Processes) {
   );
   const gatewayStarting = processes.start('gateway', [
     'sidecar',
+    '--workers',
+    '1',
     '--gateway',
     '127.0.0.1:0',
     '--gateway-name',

@@ -14,6 +14,8 @@ export interface Identity {
   readonly notAfter: number;
   /** When the first of the trusted roots ends: wall clock, ms. */
   readonly rootNotAfter: number;
+  /** Keys of session tickets, where several processes accept as one; without them each makes its own. */
+  readonly ticketKeys?: Buffer;
 }
 
 /** Where an identity comes from, and its successors. */

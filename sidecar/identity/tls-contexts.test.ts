@@ -69,3 +69,8 @@ test('keys of session tickets outlive a leaf, but not a bundle', async () => {
   assert.notDeepEqual(keys.for(identity), first, 'the keys of an old bundle never come back');
   assert.notDeepEqual(new TicketKeys().for(identity), new TicketKeys().for(identity));
 });
+
+test('keys of session tickets that were told are used: any of several processes takes up the sessions of all', () => {
+  const ticketKeys = Buffer.alloc(48, 7);
+  assert.equal(new TicketKeys().for({ ...identity, ticketKeys }), ticketKeys);
+});

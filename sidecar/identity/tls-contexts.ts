@@ -34,6 +34,7 @@ export class TicketKeys {
   private keys = randomBytes(48);
 
   for(identity: Identity): Buffer {
+    if (identity.ticketKeys !== undefined) return identity.ticketKeys;
     if (identity.bundlePem !== this.bundle) {
       this.bundle = identity.bundlePem;
       this.keys = randomBytes(48);

@@ -102,3 +102,26 @@ test('what a client sends before anybody reads is served', async (context) => {
   context.after(() => connection.transport.destroy());
   await client.expect('path /early mtls false peer t/told-before');
 });
+
+test('several may listen on one address if each of them says so, and no other may', async (context) => {
+  const accepted = [0, 0];
+  const listen = (index: number, address: string) =>
+    accept(
+      address,
+      (socket) => {
+        accepted[index] = (accepted[index] ?? 0) + 1;
+        socket.destroy();
+      },
+      true,
+    );
+  const first = await listen(0, '127.0.0.1:0');
+  context.after(() => first.stop());
+  const second = await listen(1, first.address);
+  context.after(() => second.stop());
+  assert.equal(second.address, first.address);
+  await assert.rejects(accepting(context, first.address), /EADDRINUSE/);
+  await until('connections at both', async () => {
+    (await rawClient(first.address)).close();
+    return accepted.every((count) => count > 0);
+  });
+});

@@ -28,8 +28,15 @@ export interface Acceptor {
   stop(): void;
 }
 
-/** Listens on `address` (HOST:PORT, port 0: the kernel chooses). Throws an error that names the address. */
-export function accept(address: string, onSocket: (socket: Socket) => void): Promise<Acceptor> {
+/**
+ * Listens on `address` (HOST:PORT, port 0: the kernel chooses). With `reusePort` other processes may listen
+ * on it too: the kernel gives each its share of the connections. Throws an error that names the address.
+ */
+export function accept(
+  address: string,
+  onSocket: (socket: Socket) => void,
+  reusePort = false,
+): Promise<Acceptor> {
   const { host, port } = splitAddress(address);
   return new Promise((resolve, reject) => {
     const server = createServer(
@@ -40,7 +47,7 @@ export function accept(address: string, onSocket: (socket: Socket) => void): Pro
     server.on('error', (error: NodeJS.ErrnoException) => {
       reject(new Error(`cannot listen on ${address}: ${error.code ?? error.message}`));
     });
-    server.listen({ host, port, backlog: 1024 }, () => {
+    server.listen({ host, port, backlog: 1024, reusePort }, () => {
       resolve({ address: boundAddress(server), stop: () => server.close() });
     });
   });

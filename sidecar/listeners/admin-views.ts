@@ -5,11 +5,46 @@ import type { IdentitySource } from '../identity/identity.ts';
 import { certificates } from '../identity/read-identity.ts';
 import type { RunningService } from '../routing/services.ts';
 
+export interface Readiness {
+  readonly ready: boolean;
+  /** Why it is not ready. */
+  readonly reasons: string[];
+  /** What people should look at, though it is ready. */
+  readonly degraded: string[];
+}
+
+/** The running tables as they are shown. */
+export interface ConfigView {
+  readonly gateway?: object;
+  readonly services: readonly ServiceView[];
+}
+
+export interface ServiceView {
+  readonly key: string;
+  readonly version: string | undefined;
+  readonly inUse: UseView | undefined;
+  readonly endpoints: readonly EndpointView[] | undefined;
+}
+
+export interface UseView {
+  readonly connections: number;
+  readonly pending: number;
+  readonly requests: number;
+}
+
+export interface EndpointView {
+  readonly address: string;
+  readonly inFlight: number;
+  readonly latencyMs: number;
+  readonly connections: number;
+  readonly idle: number;
+}
+
 /** The running tables: what is listed here is shown, nothing else. */
 export function configView(
   services: Iterable<RunningService>,
   gateway: GatewayResource | undefined,
-): unknown {
+): ConfigView {
   return {
     ...(gateway !== undefined && {
       gateway: {
@@ -63,7 +98,7 @@ function withoutValues(route: Route): Route {
 }
 
 /** Own certificate and trusted roots; no key is touched. */
-export function certsView(source: IdentitySource | undefined): unknown {
+export function certsView(source: IdentitySource | undefined): object {
   const identity = source?.current();
   if (identity === undefined) return { identity: null, error: source?.lastError() ?? null };
   return {

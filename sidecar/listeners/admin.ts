@@ -9,16 +9,19 @@ import { describe, type Explanation } from '../telemetry/explanation.ts';
 import type { TimerWheel } from '../transport/timer-wheel.ts';
 import { Transport } from '../transport/transport.ts';
 import { type Acceptor, accept } from './accept.ts';
+import type { Readiness } from './admin-views.ts';
 
-/** What the admin port shows, read when asked. */
+type Asked<T> = T | Promise<T>;
+
+/** What the admin port shows, read when asked: of this process, or of several together. */
 export interface AdminSources {
-  ready(): { ready: boolean; reasons: string[]; degraded: string[] };
+  ready(): Asked<Readiness>;
   /** The running tables, without secrets. */
-  config(): unknown;
-  certs(): unknown;
+  config(): Asked<unknown>;
+  certs(): Asked<unknown>;
   metrics(): Promise<{ text: string; contentType: string }>;
-  explain(id: string): Explanation | undefined;
-  recent(limit: number): Explanation[];
+  explain(id: string): Asked<Explanation | undefined>;
+  recent(limit: number): Asked<Explanation[]>;
   drain(): void;
 }
 
@@ -153,7 +156,7 @@ async function page(head: MessageHead, sources: AdminSources): Promise<Page> {
     case '/livez':
       return text(200, 'ok\n');
     case '/readyz': {
-      const state = sources.ready();
+      const state = await sources.ready();
       return json(state.ready ? 200 : 503, state);
     }
     case '/metrics': {
@@ -161,11 +164,11 @@ async function page(head: MessageHead, sources: AdminSources): Promise<Page> {
       return { status: 200, type: metrics.contentType, body: metrics.text };
     }
     case '/config':
-      return json(200, sources.config());
+      return json(200, await sources.config());
     case '/certs':
-      return json(200, sources.certs());
+      return json(200, await sources.certs());
     case '/explain':
-      return json(200, sources.recent(RECENT));
+      return json(200, await sources.recent(RECENT));
     default:
       return path.startsWith('/explain/')
         ? explain(path.slice('/explain/'.length), head, sources)
@@ -184,8 +187,8 @@ function notAllowed(allow: string): Page {
   return { ...text(405, `there are: ${PAGES}\n`), allow };
 }
 
-function explain(id: string, head: MessageHead, sources: AdminSources): Page {
-  const explanation = sources.explain(id);
+async function explain(id: string, head: MessageHead, sources: AdminSources): Promise<Page> {
+  const explanation = await sources.explain(id);
   if (explanation === undefined)
     return text(404, 'this proxy remembers no request of that id; only the newest are kept\n');
   return (head.get('accept') ?? '').includes('text/plain')

@@ -76,12 +76,14 @@ function call(
     alpn = MESH_ALPN as string,
     maxVersion = 'TLSv1.3' as 'TLSv1.2' | 'TLSv1.3',
     bundle = authority.bundlePem,
+    session = undefined as Buffer | undefined,
   } = {},
 ): Caller {
   const socket = connect({
     socket: connectPlain(splitAddress(address)),
     ...(identity && { key: identity.keyPem, cert: identity.chainPem }),
     ca: bundle,
+    ...(session && { session }),
     maxVersion,
     ALPNProtocols: [alpn],
     checkServerIdentity: () => undefined,
@@ -181,3 +183,25 @@ test('closed, it listens for renewals no more', async (context) => {
   tls.close();
   assert.equal(listeners.size, 0);
 });
+
+for (const [keys, resumed] of [
+  [Buffer.alloc(48, 7), true],
+  [undefined, false],
+] as const) {
+  test(`a session of one worker is ${resumed ? '' : 'not '}resumed by another ${resumed ? 'with' : 'without'} the same keys`, async (context) => {
+    const identity = { ...(await authority.identity('t/app')), ...(keys && { ticketKeys: keys }) };
+    const [one, other] = [await acceptor(context, identity), await acceptor(context, identity)];
+    const web = await authority.identity('t/web');
+    const first = call(context, one.address, web);
+    let session: Buffer | undefined;
+    first.socket.on('session', (ticket) => {
+      session = ticket;
+    });
+    await until('a session', () => session !== undefined);
+    const second = call(context, other.address, web, { session });
+    await until('the echo', () => second.text === 'ping');
+    assert.equal(second.socket.isSessionReused(), resumed);
+    const name = other.secure[0]?.getPeerX509Certificate()?.subjectAltName;
+    assert.equal(name, 'URI:spiffe://mesh.local/ns/t/sa/web', 'the caller is known all the same');
+  });
+}

@@ -97,3 +97,43 @@ test('durations and sizes are counted by bucket and summed, at random', () => {
   assert.deepEqual([one.durationSumMs, one.requestBytes, one.responseBytes], sums);
   assert.equal(one.requests, 1000);
 });
+
+/** Requests at random, among them such of every kind of outcome. */
+function observeSome(one: EdgeStats, seed: number): void {
+  const random = seeded(seed);
+  for (let i = 0; i < 300; i++) {
+    const [ms, sent, got] = [random() * 20_000, Math.floor(random() * 3e7), Math.floor(random() * 3000)];
+    one.observe(200 + (i % 7) * 50, ms, sent, got, i % 3 === 0 ? `reason-${i % 5}` : '');
+  }
+  one.retries += seed;
+}
+
+test('counters that were sent as JSON and added to others are as if all had been counted in one place', () => {
+  const [together, first, second] = [stats(), stats(), stats()];
+  observeSome(first, 3);
+  observeSome(second, 4);
+  observeSome(together, 3);
+  observeSome(together, 4);
+  const sum = stats();
+  for (const one of [first, second]) sum.add(JSON.parse(JSON.stringify(one.numbers())));
+  const shown = (one: EdgeStats) => ({
+    ...one.numbers(),
+    outcomes: sorted(one.outcomes()),
+    durationSumMs: 0,
+  });
+  assert.deepEqual(shown(sum), shown(together));
+  assert.ok(Math.abs(sum.durationSumMs - together.durationSumMs) < 1e-3);
+});
+
+test('no counter of an edge is left out of its numbers', () => {
+  const one = stats();
+  observeSome(one, 5);
+  const counters = Object.keys(one).filter((name) => !['plain', 'withReason'].includes(name));
+  assert.deepEqual(
+    Object.keys(one.numbers())
+      .filter((name) => name !== 'outcomes')
+      .sort(),
+    counters.sort(),
+    'plain and withReason are its outcomes',
+  );
+});

@@ -21,6 +21,20 @@ export interface Outcome {
   count: number;
 }
 
+/** All counters of one edge as plain numbers, to be sent to another process. */
+export interface EdgeNumbers {
+  readonly edge: Edge;
+  readonly outcomes: readonly Outcome[];
+  readonly durations: readonly number[];
+  readonly requestSizes: readonly number[];
+  readonly responseSizes: readonly number[];
+  readonly durationSumMs: number;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  readonly requests: number;
+  readonly retries: number;
+}
+
 const STATUSES = 600;
 
 /** Statuses seen in this process get small numbers, so that an edge counts in a short array. */
@@ -62,8 +76,8 @@ export class EdgeStats {
     grpcStatus = -1,
   ): void {
     const code = status > 0 && status < STATUSES ? status : 0;
-    if (reason === '' && grpcStatus < 0) this.countPlain(code);
-    else this.countSpecial(code, knownGrpcStatus(grpcStatus), reason);
+    if (reason === '' && grpcStatus < 0) this.countPlain(code, 1);
+    else this.countSpecial(code, knownGrpcStatus(grpcStatus), reason, 1);
     const duration = bucketOf(BUCKETS_MS, durationMs);
     const request = bucketOf(BUCKETS_BYTES, requestBytes);
     const response = bucketOf(BUCKETS_BYTES, responseBytes);
@@ -88,11 +102,43 @@ export class EdgeStats {
     return [...plain.filter(({ count }) => count > 0), ...this.special];
   }
 
-  private countPlain(status: number): void {
+  numbers(): EdgeNumbers {
+    const { edge, durationSumMs, requestBytes, responseBytes, requests, retries } = this;
+    return {
+      edge,
+      outcomes: this.outcomes(),
+      durations: [...this.durations],
+      requestSizes: [...this.requestSizes],
+      responseSizes: [...this.responseSizes],
+      durationSumMs,
+      requestBytes,
+      responseBytes,
+      requests,
+      retries,
+    };
+  }
+
+  /** Counts what another process counted besides. */
+  add(numbers: EdgeNumbers): void {
+    for (const { status, grpcStatus, reason, count } of numbers.outcomes) {
+      if (reason === '' && grpcStatus < 0) this.countPlain(status, count);
+      else this.countSpecial(status, grpcStatus, reason, count);
+    }
+    addEach(this.durations, numbers.durations);
+    addEach(this.requestSizes, numbers.requestSizes);
+    addEach(this.responseSizes, numbers.responseSizes);
+    this.durationSumMs += numbers.durationSumMs;
+    this.requestBytes += numbers.requestBytes;
+    this.responseBytes += numbers.responseBytes;
+    this.requests += numbers.requests;
+    this.retries += numbers.retries;
+  }
+
+  private countPlain(status: number, count: number): void {
     let slot = slotOf[status] as number; // status is below the length
     if (slot < 0) slot = newSlot(status);
     if (slot >= this.plain.length) this.grow(slot);
-    this.plain[slot] = (this.plain[slot] as number) + 1;
+    this.plain[slot] = (this.plain[slot] as number) + count;
   }
 
   private grow(slot: number): void {
@@ -101,18 +147,22 @@ export class EdgeStats {
     this.plain = larger;
   }
 
-  private countSpecial(status: number, grpcStatus: number, reason: string): void {
+  private countSpecial(status: number, grpcStatus: number, reason: string, count: number): void {
     for (const outcome of this.special) {
       if (outcome.status !== status || outcome.grpcStatus !== grpcStatus || outcome.reason !== reason)
         continue;
-      outcome.count++;
+      outcome.count += count;
       return;
     }
-    this.special.push({ status, grpcStatus, reason, count: 1 });
+    this.special.push({ status, grpcStatus, reason, count });
   }
 }
 
 /** Statuses are an upstream's to invent; those that gRPC does not have are counted as UNKNOWN. */
 function knownGrpcStatus(status: number): number {
   return status <= 16 ? status : 2; // false for NaN too
+}
+
+function addEach(counts: Float64Array, added: readonly number[]): void {
+  for (const [index, count] of added.entries()) counts[index] = (counts[index] ?? 0) + count;
 }

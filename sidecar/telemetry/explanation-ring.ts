@@ -35,6 +35,21 @@ class Ring {
 const KEPT_PER_MS = 1;
 const KEPT_AT_ONCE = 512;
 
+export const SLOW_MS = 1000;
+
+/** Whether people ask for a request sooner than for others: it failed, was retried, or was slow. */
+export function isNotable(
+  { status, grpcStatus, reason, attempts }: Ended,
+  durationMs: number,
+  slowMs: number,
+): boolean {
+  const failed = status >= 500 || (grpcStatus ?? 0) > 0 || reason !== '';
+  return failed || attempts.length > 1 || durationMs > slowMs;
+}
+
+/** How a request ended. */
+type Ended = Pick<Explanation, 'status' | 'grpcStatus' | 'reason' | 'attempts'>;
+
 /**
  * Keeps explanations: of ordinary requests for a while, of failed, retried and slow ones for longer too, so
  * that successes do not push them out. Bounded in count, and in bytes an entry.
@@ -47,7 +62,7 @@ export class Explanations {
   private tokens = KEPT_AT_ONCE;
   private lastMs = 0;
 
-  constructor({ all = 2048, notable = 512, slowMs = 1000 } = {}) {
+  constructor({ all = 2048, notable = 512, slowMs = SLOW_MS } = {}) {
     this.all = new Ring(all);
     this.notable = new Ring(notable);
     this.slowMs = slowMs;
@@ -55,10 +70,8 @@ export class Explanations {
 
   /** Copies what an exchange holds; `nowMs` is its end on the clock of its start. */
   record(exchange: Exchange, nowMs: number): void {
-    const { status, grpcStatus, reason, attempts, startMs } = exchange;
-    const durationMs = nowMs - startMs;
-    const failed = status >= 500 || grpcStatus > 0 || reason !== '';
-    const notable = failed || attempts.length > 1 || durationMs > this.slowMs;
+    const durationMs = nowMs - exchange.startMs;
+    const notable = isNotable(exchange, durationMs, this.slowMs);
     if (notable) this.notable.claim().fill(exchange, durationMs);
     if (this.mayKeep(nowMs) || notable) this.all.claim().fill(exchange, durationMs);
   }

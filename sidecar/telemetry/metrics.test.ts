@@ -6,6 +6,7 @@ import { createMetrics, type Gauges } from './metrics.ts';
 
 const GAUGES: Gauges = {
   connections: 3,
+  protections: {},
   ready: true,
   controlPlaneConnected: false,
   certificateSecondsLeft: 3600.5,

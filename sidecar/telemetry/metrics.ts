@@ -8,6 +8,8 @@ import type { EdgeStats } from './edge-stats.ts';
 /** Numbers of the whole process, read when scraped. */
 export interface Gauges {
   readonly connections: number;
+  /** How often each protection of HTTP/2 acted, by its name. */
+  readonly protections: Readonly<Record<string, number>>;
   readonly ready: boolean;
   readonly controlPlaneConnected: boolean;
   /** Seconds to the certificate's end; undefined without one. */
@@ -24,40 +26,48 @@ export interface Exposition {
   readonly contentType: string;
 }
 
+type Edges = Pick<EdgeRegistry, 'all'>;
+type Prom = typeof import('prom-client');
+
+/** Registers metrics of the process or processes that are told of. */
+export type RegisterProcess = (prom: Prom, registry: Registry) => void;
+
 /** Makes the exposition. prom-client is loaded at the first scrape: a sidecar that nobody scrapes does without. */
 export function createMetrics(
-  edges: EdgeRegistry,
+  edges: Edges,
   gauges: () => Gauges,
-  protections: ReadonlyMap<string, number> = new Map(),
+  registerProcess: RegisterProcess = registerThisProcess,
 ): () => Promise<Exposition> {
   let registry: Promise<Registry> | undefined;
   return async () => {
-    registry ??= buildRegistry(edges, gauges, protections);
+    registry ??= buildRegistry(edges, gauges, registerProcess);
     const ready = await registry;
     return { text: await ready.metrics(), contentType: ready.contentType };
   };
 }
 
-type Prom = typeof import('prom-client');
-
 async function buildRegistry(
-  edges: EdgeRegistry,
+  edges: Edges,
   gauges: () => Gauges,
-  protections: ReadonlyMap<string, number>,
+  registerProcess: RegisterProcess,
 ): Promise<Registry> {
   const prom = await import('prom-client');
   const registry = new prom.Registry();
-  prom.collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
+  registerProcess(prom, registry);
   const labelled = labelling(edges, () => gauges().trustDomain);
   registerCounters(prom, registry, labelled);
   registerHistograms(registry, labelled);
   registerGauges(prom, registry, gauges);
-  registerProtections(prom, registry, protections);
+  registerProtections(prom, registry, gauges);
   return registry;
 }
 
+function registerThisProcess(prom: Prom, registry: Registry): void {
+  prom.collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
+}
+
 /** An edge's labels are made once: six metrics and every scrape use them. */
-function labelling(edges: EdgeRegistry, trustDomain: () => string): Labelled {
+function labelling(edges: Edges, trustDomain: () => string): Labelled {
   let known = new WeakMap<EdgeStats, EdgeLabels>();
   let knownFor = '';
   return function* () {
@@ -192,7 +202,7 @@ function registerGauges(prom: Prom, registry: Registry, gauges: () => Gauges): v
   });
 }
 
-function registerProtections(prom: Prom, registry: Registry, protections: ReadonlyMap<string, number>): void {
+function registerProtections(prom: Prom, registry: Registry, gauges: () => Gauges): void {
   new prom.Counter({
     name: 'tulle_http2_protections_total',
     help: 'How often a protection of HTTP/2 acted against a peer, by its name.',
@@ -200,7 +210,7 @@ function registerProtections(prom: Prom, registry: Registry, protections: Readon
     registers: [registry],
     collect() {
       this.reset();
-      for (const [protection, count] of protections) this.inc({ protection }, count);
+      for (const [protection, count] of Object.entries(gauges().protections)) this.inc({ protection }, count);
     },
   });
 }

@@ -6,7 +6,7 @@ export class Protections {
     this.counts.set(protection, (this.counts.get(protection) ?? 0) + 1);
   }
 
-  all(): ReadonlyMap<string, number> {
-    return this.counts;
+  all(): Record<string, number> {
+    return Object.fromEntries(this.counts);
   }
 }

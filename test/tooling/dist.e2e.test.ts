@@ -63,8 +63,15 @@ test('the authority and its libraries run without node_modules', () => {
   assert.match(readFileSync(join(folder, cert), 'utf8'), /^-----BEGIN CERTIFICATE-----/);
 });
 
-test('a sidecar runs on a file without node_modules, logs and serves its metrics', async () => {
-  const listeners = ['--outbound', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--access-log'];
+for (const [what, more] of [
+  ['a sidecar', []],
+  ['a sidecar of two workers', ['--workers', '2']],
+] as const) {
+  test(`${what} runs on a file without node_modules, logs and serves its metrics`, () => serves(more));
+}
+
+async function serves(more: readonly string[]): Promise<void> {
+  const listeners = ['--outbound', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--access-log', ...more];
   const args = [bin, 'sidecar', '--standalone', 'mesh.yaml', ...listeners];
   const sidecar = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   let log = '';
@@ -81,7 +88,7 @@ test('a sidecar runs on a file without node_modules, logs and serves its metrics
     await once(sidecar, 'close');
   }
   assert.match(log, /^\{.*"\/logged".*\}$/m);
-});
+}
 
 test('a Node that is too old is told so in one line', () => {
   // The bin looks at the version that the process reports: here, an old one.

@@ -1,0 +1,50 @@
+import { EdgeRegistry } from '../telemetry/edge-registry.ts';
+import type { EdgeNumbers } from '../telemetry/edge-stats.ts';
+import type { Gauges } from '../telemetry/metrics.ts';
+
+/** Each worker bounds its own edges; a sum that left one out now and then would fall. */
+const UNBOUNDED = Number.POSITIVE_INFINITY;
+
+/** Counters of several workers as those of one data plane. */
+export class MergedEdges {
+  private readonly edges = new EdgeRegistry(UNBOUNDED);
+
+  add(numbers: readonly EdgeNumbers[]): void {
+    for (const one of numbers) {
+      const { reporter, source, destination, mtls, protocol } = one.edge;
+      this.edges.get(reporter, source, destination, mtls, protocol).add(one);
+    }
+  }
+
+  all(): ReturnType<EdgeRegistry['all']> {
+    return this.edges.all();
+  }
+}
+
+function least(values: readonly (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
+}
+
+/** Counts of the same name added up. */
+function added(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const counts of all)
+    for (const [name, count] of Object.entries(counts)) sums[name] = (sums[name] ?? 0) + count;
+  return sums;
+}
+
+/** Gauges of one data plane: connections add up, of all others the worst is told. `gauges` has one at least. */
+export function mergedGauges(gauges: readonly Gauges[], version: string): Gauges {
+  return {
+    connections: gauges.reduce((sum, { connections }) => sum + connections, 0),
+    protections: added(gauges.map(({ protections }) => protections)),
+    ready: gauges.length > 0 && gauges.every(({ ready }) => ready),
+    controlPlaneConnected:
+      gauges.length > 0 && gauges.every(({ controlPlaneConnected }) => controlPlaneConnected),
+    certificateSecondsLeft: least(gauges.map(({ certificateSecondsLeft }) => certificateSecondsLeft)),
+    rootSecondsLeft: least(gauges.map(({ rootSecondsLeft }) => rootSecondsLeft)),
+    version,
+    trustDomain: gauges.find(({ trustDomain }) => trustDomain !== 'unknown')?.trustDomain ?? 'unknown',
+  };
+}

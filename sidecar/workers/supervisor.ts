@@ -1,0 +1,131 @@
+import { DEFAULT_LIMITS } from '../http/limits.ts';
+import type { Identity, IdentitySource } from '../identity/identity.ts';
+import { TicketKeys } from '../identity/tls-contexts.ts';
+import { openAdmin } from '../listeners/admin.ts';
+import type { Log } from '../log.ts';
+import { openIdentity } from '../open-identity.ts';
+import type { Addresses, Running, SidecarOptions } from '../options.ts';
+import { TimerWheel } from '../transport/timer-wheel.ts';
+import type { IdentityMessage, ToWorker } from './messages.ts';
+import { reserveAddress } from './reserve-address.ts';
+import { SharedView } from './shared-view.ts';
+import { WorkerProcess } from './worker-process.ts';
+
+const DRAIN_MS = 10_000;
+/** How much longer than its drain a worker may take to end. */
+const ENDING_MS = 2_000;
+
+/** How worker processes are started: as this process was. */
+export interface Entry {
+  readonly script: string;
+  readonly args: readonly string[];
+}
+
+/**
+ * Starts `count` processes that listen on the same addresses, and shows them as one data plane. Resolves once
+ * all of them accept. Throws an Error that names what cannot be used.
+ */
+export async function startWorkers(
+  count: number,
+  options: SidecarOptions,
+  entry: Entry,
+  log: Log,
+): Promise<Running> {
+  const supervisor = new Supervisor(count, options, entry, log);
+  try {
+    await supervisor.start();
+  } catch (error) {
+    await supervisor.close();
+    throw error;
+  }
+  return supervisor;
+}
+
+class Supervisor implements Running {
+  readonly addresses: Addresses = {};
+  private readonly options: SidecarOptions;
+  private readonly log: Log;
+  private readonly workers: readonly WorkerProcess[];
+  private readonly view: SharedView;
+  private readonly ticketKeys = new TicketKeys();
+  private identity: IdentitySource | undefined = undefined;
+  private closeAdmin = (): void => {};
+  private drained: Promise<void> | undefined = undefined;
+
+  constructor(count: number, options: SidecarOptions, entry: Entry, log: Log) {
+    this.options = options;
+    this.log = log;
+    const parts = {
+      ...entry,
+      of: count,
+      log,
+      start: () => this.startMessage(),
+      onEnded: (worker: WorkerProcess) => this.view.keepCounters(worker),
+    };
+    this.workers = Array.from({ length: count }, (_, index) => new WorkerProcess(index + 1, parts));
+    this.view = new SharedView(this.workers, () => this.identity);
+    // Stopped at once by a second signal: nobody is left to end the workers.
+    process.once('exit', () => {
+      if (this.drained !== undefined) for (const worker of this.workers) worker.kill();
+    });
+  }
+
+  async start(): Promise<void> {
+    const { inbound, outbound, gateway, admin, identity } = this.options;
+    for (const [name, address] of Object.entries({ inbound, outbound, gateway })) {
+      if (address !== undefined) this.addresses[name as keyof Addresses] = await reserveAddress(address);
+    }
+    // Files are read by each worker; what a control plane issues is asked for once, for all.
+    if (identity === undefined) this.identity = await openIdentity(this.options, this.log);
+    this.identity?.onChange((next) => this.tellIdentity(next));
+    const started = Promise.all(this.workers.map((worker) => worker.start()));
+    started.catch(() => {}); // a rejection is for the one who waits for it below
+    if (admin !== undefined) {
+      const sources = { ...this.view.sources(), drain: () => void this.drain() };
+      const opened = await openAdmin(admin, sources, DEFAULT_LIMITS, new TimerWheel());
+      this.addresses.admin = opened.address;
+      this.closeAdmin = opened.close;
+    }
+    await started;
+  }
+
+  drain(): Promise<void> {
+    this.drained ??= this.drainOnce();
+    return this.drained;
+  }
+
+  async close(): Promise<void> {
+    for (const worker of this.workers) worker.kill();
+    this.identity?.close();
+    this.closeAdmin();
+  }
+
+  private async drainOnce(): Promise<void> {
+    const limitMs = (this.options.drainMs ?? DRAIN_MS) + ENDING_MS;
+    this.view.draining = true;
+    await Promise.all(this.workers.map((worker) => worker.stop(limitMs)));
+    await this.close();
+  }
+
+  private startMessage(): ToWorker {
+    const { admin: _admin, ...addresses } = this.addresses;
+    const identity = this.identity?.current();
+    return {
+      type: 'start',
+      addresses,
+      ...(identity !== undefined && { identity: this.identityMessage(identity) }),
+    };
+  }
+
+  private tellIdentity(identity: Identity): void {
+    const message = this.identityMessage(identity);
+    for (const worker of this.workers) worker.tell(message);
+  }
+
+  /** The key goes to processes of the same user on the same machine, by a pipe. */
+  private identityMessage(identity: Identity): IdentityMessage {
+    const { chainPem, keyPem, bundlePem } = identity;
+    const ticketKeys = this.ticketKeys.for(identity).toString('base64');
+    return { type: 'identity', chainPem, keyPem, bundlePem, ticketKeys };
+  }
+}

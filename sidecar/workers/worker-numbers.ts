@@ -1,0 +1,68 @@
+import { BUCKETS_BYTES, BUCKETS_MS } from '../telemetry/buckets.ts';
+import type { EdgeNumbers } from '../telemetry/edge-stats.ts';
+import type { Gauges } from '../telemetry/metrics.ts';
+import type { ProcessNumbers } from './process-numbers.ts';
+
+/** What one worker counted since its start. */
+export interface WorkerNumbers {
+  readonly edges: readonly EdgeNumbers[];
+  readonly gauges: Gauges;
+  readonly process: ProcessNumbers;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
+const isCount = (value: unknown): boolean => typeof value === 'number' && value >= 0;
+const areCounts = (value: unknown, length: number): boolean =>
+  Array.isArray(value) && value.length === length && value.every(isCount);
+
+/** Numbers that came as JSON; undefined if one of them is none: a sum would never be right again. */
+export function readNumbers(value: unknown): WorkerNumbers | undefined {
+  if (!isFields(value) || !Array.isArray(value.edges)) return undefined;
+  const { edges, gauges, process } = value;
+  const fine =
+    edges.every(isEdge) && isGauges(gauges) && isFields(process) && Object.values(process).every(isCount);
+  return fine ? (value as unknown as WorkerNumbers) : undefined; // looked at just now
+}
+
+function isEdge(value: unknown): boolean {
+  if (!isFields(value) || !isFields(value.edge) || !Array.isArray(value.outcomes)) return false;
+  const { edge, outcomes } = value;
+  return (
+    (edge.reporter === 'source' || edge.reporter === 'destination') &&
+    [edge.source, edge.destination, edge.protocol].every((name) => typeof name === 'string') &&
+    typeof edge.mtls === 'boolean' &&
+    outcomes.every(isOutcome) &&
+    areCounts(value.durations, BUCKETS_MS.length + 1) &&
+    areCounts(value.requestSizes, BUCKETS_BYTES.length + 1) &&
+    areCounts(value.responseSizes, BUCKETS_BYTES.length + 1) &&
+    [value.durationSumMs, value.requestBytes, value.responseBytes, value.requests, value.retries].every(
+      isCount,
+    )
+  );
+}
+
+function isOutcome(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  const { status, grpcStatus, reason, count } = value;
+  const isStatus = Number.isInteger(status) && (status as number) >= 0 && (status as number) < 600;
+  return isStatus && Number.isInteger(grpcStatus) && typeof reason === 'string' && isCount(count);
+}
+
+function isGauges(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  const { protections, connections, ready, controlPlaneConnected, certificateSecondsLeft, rootSecondsLeft } =
+    value;
+  return (
+    isCount(connections) &&
+    isFields(protections) &&
+    Object.values(protections).every(isCount) &&
+    typeof ready === 'boolean' &&
+    typeof controlPlaneConnected === 'boolean' &&
+    [certificateSecondsLeft, rootSecondsLeft].every(
+      (seconds) => seconds === undefined || typeof seconds === 'number',
+    ) &&
+    [value.version, value.trustDomain].every((text) => typeof text === 'string')
+  );
+}
