@@ -5,6 +5,7 @@ import type { Transport } from '../transport/transport.ts';
 import { Http2ClientStream } from './client-stream.ts';
 import { ENDED, RESET } from './closed-streams.ts';
 import { Http2Connection } from './connection.ts';
+import { sendGoAway, sendPing } from './control-frames.ts';
 import { NO_ERROR, PROTOCOL_ERROR } from './error-codes.ts';
 import { MAX_STREAM_ID, PREFACE } from './frame.ts';
 import type { HpackVerdict } from './hpack/decoder.ts';
@@ -12,7 +13,7 @@ import type { Http2Limits } from './http2-limits.ts';
 import { ENABLE_PUSH, INITIAL_WINDOW_SIZE, MAX_HEADER_LIST_SIZE } from './settings.ts';
 import type { Http2Stream } from './stream.ts';
 
-const KEEP_ALIVE_PING = 2;
+const KEEP_ALIVE_PING = Buffer.from('alive ? ', 'latin1');
 
 /** Told what becomes of a connection. */
 export interface Http2ConnectionOwner {
@@ -175,7 +176,7 @@ export class Http2ClientConnection extends Http2Connection {
   }
 
   private endIdle(): void {
-    this.writeGoAway(0, NO_ERROR, '');
+    sendGoAway(this.output, 0, NO_ERROR, '');
     this.finish(undefined, NO_ERROR);
   }
 
@@ -197,7 +198,7 @@ export class Http2ClientConnection extends Http2Connection {
     const left = this.lastRead + pingMs - nowMs;
     if (left > 0) return left;
     this.pingSince = nowMs;
-    this.sendPing(KEEP_ALIVE_PING);
+    sendPing(this.output, 0, KEEP_ALIVE_PING, 0);
     return pingAckMs;
   }
 

@@ -41,16 +41,16 @@ export class Http2ClientStream extends Http2Stream implements Upstream {
     if (!this.connection.place(this)) return;
     const added = request.fields === '' ? NO_FIELDS : fieldsOf(request.fields);
     this.writePseudo(request, added);
-    const { writer } = this.connection;
+    const { writer } = this.connection.sender;
     writer.kept(request.head);
     writer.added(added);
-    this.connection.endHead(this, false);
+    this.connection.sender.endHead(this, false);
   }
 
   private writePseudo(request: OutgoingRequest, added: readonly Field[]): void {
     const { head, target, upgrade } = request;
     const { connection } = this;
-    const { writer } = connection;
+    const { writer } = connection.sender;
     writer.begin();
     if (upgrade === '') {
       writer.field(pseudoField(request, ':method', request.method));

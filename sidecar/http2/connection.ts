@@ -4,6 +4,15 @@ import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.t
 import type { Transport, TransportReader } from '../transport/transport.ts';
 import { ClosedStreams, ENDED, RESET } from './closed-streams.ts';
 import {
+  PING_BYTES,
+  sendGoAway,
+  sendPing,
+  sendReset,
+  sendSettings,
+  sendSettingsAck,
+  sendWindowUpdate,
+} from './control-frames.ts';
+import {
   COMPRESSION_ERROR,
   ENHANCE_YOUR_CALM,
   FLOW_CONTROL_ERROR,
@@ -21,10 +30,7 @@ import {
   DATA,
   END_HEADERS,
   END_STREAM,
-  FLAGS_OFFSET,
-  FRAME_BYTES,
   GOAWAY,
-  HEADER_BYTES,
   HEADERS,
   PADDED,
   PING,
@@ -35,16 +41,13 @@ import {
   SETTINGS,
   WINDOW_UPDATE,
   WITH_PRIORITY,
-  writeFrameHeader,
-  writeUint32,
 } from './frame.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
-import { HeadWriter } from './head-writer.ts';
 import { HeaderBlock } from './header-block.ts';
 import { HpackDecoder, type HpackVerdict } from './hpack/decoder.ts';
-import { HpackEncoder } from './hpack/encoder.ts';
 import type { Http2Limits } from './http2-limits.ts';
 import { Output } from './output.ts';
+import { Sender } from './sender.ts';
 import {
   HEADER_TABLE_SIZE,
   MAX_CONCURRENT_STREAMS,
@@ -53,12 +56,9 @@ import {
   type Setting,
   settingId,
   settingValue,
-  writeSettings,
-  writeSettingsAck,
 } from './settings.ts';
 import type { Http2Stream } from './stream.ts';
 
-const PING_BYTES = 8;
 const PRIORITY_BYTES = 5;
 /** The table that a peer may use until it knows our settings (RFC 9113 section 6.5.2). */
 const FIRST_TABLE_BYTES = 4096;
@@ -90,28 +90,25 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   protected readonly live = new Map<number, Http2Stream>();
   protected readonly past = new ClosedStreams();
   protected output: Output;
-  writer: HeadWriter;
+  sender: Sender;
   /** The first SETTINGS of the peer came. */
   protected told = false;
   /** Nothing that comes is looked at any more: the connection is being closed, or is gone. */
   protected over = false;
   private readonly reader: FrameReader;
   private readonly decoder: HpackDecoder;
-  private readonly encoder = new HpackEncoder();
   private readonly window: ReceiveWindow;
-  private sendWindow = INITIAL_WINDOW;
   private found: Http2Stream | undefined = undefined;
-  /** The stream and flags of the DATA frame that is being read. */
+  /** The stream, the flags and the bytes so far of the DATA frame that is being read. */
   private dataStream: Http2Stream | undefined = undefined;
   private dataFlags = 0;
   private dataBytes = 0;
   private block: HeaderBlock | undefined = undefined;
   private blockSince = 0;
   private touched: Http2Stream[] = [];
-  private waiting: Http2Stream[] = [];
-  private pumping = false;
   private settingsSince = 0;
   private idleSince = 0;
+  private lingersUntil = 0;
 
   constructor(limits: Limits, http2: Http2Limits, wheel: TimerWheel) {
     this.limits = limits;
@@ -127,7 +124,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
     });
     this.transport = undefined as unknown as Transport; // these three are set before any byte comes
     this.output = undefined as unknown as Output;
-    this.writer = undefined as unknown as HeadWriter;
+    this.sender = undefined as unknown as Sender;
     Object.assign(this, unarmed());
   }
 
@@ -148,7 +145,8 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   protected abstract onClosedData(streamId: number): void;
   protected abstract onPeerReset(stream: Http2Stream, code: number): void;
   protected abstract onGoAway(lastId: number, code: number): void;
-  protected abstract onPingAck(first: number): void;
+  /** `bytes`: the payload from `start` on. */
+  protected abstract onPingAck(bytes: Buffer, start: number): void;
   /** Streams or the peer's limits changed. */
   protected abstract onStreamsChanged(): void;
   protected abstract onProtection(what: Protection): void;
@@ -164,18 +162,14 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   protected begin(transport: Transport, first: string, settings: readonly Setting[]): void {
     this.transport = transport;
     this.output = new Output(transport, this.http2.outputBytes, () => this.protect('output-flood'));
-    this.writer = new HeadWriter(this.output, this.encoder);
+    this.sender = new Sender(this.output, transport, this.peer, this.guard);
     this.now = performance.now();
     this.settingsSince = this.now;
     this.lastRead = this.now;
     this.idleSince = this.now;
     const table: Setting[] =
       this.http2.tableBytes === FIRST_TABLE_BYTES ? [] : [[HEADER_TABLE_SIZE, this.http2.tableBytes]];
-    const all = [...settings, ...table];
-    const { output } = this;
-    const at = output.reserve(first.length + HEADER_BYTES + all.length * SETTING_BYTES);
-    output.buffer.write(first, at, 'latin1');
-    output.used = writeSettings(output.buffer, at + first.length, all);
+    sendSettings(this.output, first, [...settings, ...table]);
     const more = this.http2.connectionWindowBytes - INITIAL_WINDOW;
     if (more > 0) this.sendWindowUpdate(0, more);
     this.wheel.arm(this, Math.min(this.limits.headMs, this.limits.idleMs));
@@ -254,7 +248,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   /** Ends a stream by RST_STREAM. */
   resetStream(stream: Http2Stream, code: number): void {
     if (stream.closed) return;
-    this.writeReset(stream.id, code);
+    sendReset(this.output, stream.id, code);
     this.removeStream(stream, RESET);
   }
 
@@ -288,7 +282,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   private beginData(flags: number, streamId: number, length: number): boolean {
     this.dataStream = undefined;
     this.dataFlags = flags;
-    this.dataBytes = length;
+    this.dataBytes = 0;
     if (streamId === 0) return this.fail(PROTOCOL_ERROR, 'DATA on stream 0');
     if (!this.window.take(length)) return this.fail(FLOW_CONTROL_ERROR, 'more DATA than the window allows');
     const credit = this.window.credit();
@@ -315,6 +309,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
 
   onDataBytes(bytes: Buffer, start: number, end: number): void {
     const stream = this.dataStream;
+    this.dataBytes += end - start;
     if (stream === undefined || stream.closed) return;
     if (!stream.touched) this.touch(stream);
     stream.receiveData(bytes, start, end);
@@ -443,7 +438,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
       this.peerBroke(stream, code);
       return;
     }
-    this.writeReset(streamId, code);
+    sendReset(this.output, streamId, code);
     this.countReset();
   }
 
@@ -492,9 +487,8 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
     this.told = true;
     peer.told(limitsStreams, first);
     if (peer.headerTableBytes !== tableBefore)
-      this.encoder.setMaxTableBytes(Math.min(peer.headerTableBytes, this.http2.tableBytes));
-    const at = this.output.reserve(HEADER_BYTES);
-    this.output.used = writeSettingsAck(this.output.buffer, at);
+      this.sender.encoder.setMaxTableBytes(Math.min(peer.headerTableBytes, this.http2.tableBytes));
+    sendSettingsAck(this.output);
     if (!this.moveWindows(peer.streamWindow - windowBefore)) return;
     this.onStreamsChanged();
   }
@@ -507,7 +501,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
       if (stream.sendWindow > MAX_WINDOW)
         return this.fail(FLOW_CONTROL_ERROR, 'SETTINGS makes a window larger than 2^31-1');
     }
-    if (by > 0) this.pump();
+    if (by > 0) this.sender.pump();
     return true;
   }
 
@@ -517,27 +511,12 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
     } else if (end - start !== PING_BYTES) {
       this.fail(FRAME_SIZE_ERROR, 'PING is not 8 bytes long');
     } else if ((flags & ACK) !== 0) {
-      this.onPingAck(readUint32(bytes, start));
+      this.onPingAck(bytes, start);
     } else if (!this.guard.ping()) {
       this.protect('ping-flood');
     } else {
-      const { output } = this;
-      const frame = this.reserveFrame(PING_BYTES);
-      const at = writeFrameHeader(output.buffer, frame, PING_BYTES, PING, ACK, 0);
-      bytes.copy(output.buffer, at, start, end);
-      output.used = at + PING_BYTES;
+      sendPing(this.output, ACK, bytes, start);
     }
-  }
-
-  private reserveFrame(bytes: number): number {
-    return this.output.reserve(HEADER_BYTES + bytes);
-  }
-
-  protected sendPing(first: number): void {
-    const { output } = this;
-    const start = this.reserveFrame(PING_BYTES);
-    const at = writeFrameHeader(output.buffer, start, PING_BYTES, PING, 0, 0);
-    output.used = writeUint32(output.buffer, writeUint32(output.buffer, at, first), 0);
   }
 
   private readGoAway(streamId: number, bytes: Buffer, start: number, end: number): void {
@@ -562,9 +541,9 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
       this.fail(PROTOCOL_ERROR, 'WINDOW_UPDATE of 0');
       return;
     }
-    this.sendWindow += increment;
-    if (this.sendWindow > MAX_WINDOW) this.fail(FLOW_CONTROL_ERROR, 'the window is larger than 2^31-1');
-    else if (this.waiting.length > 0) this.pump();
+    this.sender.window += increment;
+    if (this.sender.window > MAX_WINDOW) this.fail(FLOW_CONTROL_ERROR, 'the window is larger than 2^31-1');
+    else this.sender.pump();
   }
 
   private enlargeStreamWindow(streamId: number, increment: number): void {
@@ -576,119 +555,27 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
     stream.sendWindow += increment;
     if (increment === 0) this.peerBroke(stream, PROTOCOL_ERROR);
     else if (stream.sendWindow > MAX_WINDOW) this.peerBroke(stream, FLOW_CONTROL_ERROR);
-    else if (stream.queuedBytes > 0) this.pump();
+    else if (stream.queuedBytes > 0) this.sender.pump();
   }
 
   sendWindowUpdate(streamId: number, increment: number): void {
-    const { output } = this;
-    const start = this.reserveFrame(4);
-    const at = writeFrameHeader(output.buffer, start, 4, WINDOW_UPDATE, 0, streamId);
-    output.used = writeUint32(output.buffer, at, increment);
+    sendWindowUpdate(this.output, streamId, increment);
   }
 
-  protected writeReset(streamId: number, code: number): void {
-    const { output } = this;
-    const start = this.reserveFrame(4);
-    const at = writeFrameHeader(output.buffer, start, 4, RST_STREAM, 0, streamId);
-    output.used = writeUint32(output.buffer, at, code);
-  }
-
-  protected writeGoAway(lastId: number, code: number, debug: string): void {
-    const { output } = this;
-    const start = this.reserveFrame(8 + debug.length);
-    const at = writeFrameHeader(output.buffer, start, 8 + debug.length, GOAWAY, 0, 0);
-    const end = writeUint32(output.buffer, writeUint32(output.buffer, at, lastId), code);
-    output.used = end + output.buffer.write(debug, end, 'latin1');
-  }
-
-  /** Ends a head that was begun with `writer`. END_STREAM can still be added to it until it leaves. */
-  endHead(stream: Http2Stream, ends: boolean): void {
-    const { output } = this;
-    stream.lastFrame = this.writer.end(stream.id, ends ? END_STREAM : 0, this.peer.frameBytes);
-    stream.lastGeneration = output.generation;
-    this.guard.frameSent();
-  }
-
-  /** Sends what windows and the socket take of a range, and returns where that ends. */
-  writeData(stream: Http2Stream, bytes: Buffer, start: number, end: number): number {
-    let at = start;
-    while (at < end) {
-      const sent = this.writeFrame(stream, bytes, at, end);
-      if (sent === 0) break;
-      at += sent;
-    }
-    return at;
-  }
-
-  /** Sends one DATA frame of a range, as far as windows and the socket take it. Returns how many bytes it has. */
-  writeFrame(stream: Http2Stream, bytes: Buffer, start: number, end: number): number {
-    const length = Math.min(end - start, stream.sendWindow, this.sendWindow, FRAME_BYTES);
-    if (length <= 0 || this.transport.backedUp) return 0;
-    const { output } = this;
-    const frame = output.reserve(HEADER_BYTES + length);
-    const at = writeFrameHeader(output.buffer, frame, length, DATA, 0, stream.id);
-    bytes.copy(output.buffer, at, start, start + length);
-    output.used = at + length;
-    stream.lastFrame = frame;
-    stream.lastGeneration = output.generation;
-    stream.sendWindow -= length;
-    this.sendWindow -= length;
-    this.guard.frameSent();
-    return length;
-  }
-
-  writeEnd(stream: Http2Stream, trailers: readonly Field[] | undefined): void {
-    const { output } = this;
-    if (trailers !== undefined && trailers.length > 0) {
-      this.writer.begin();
-      this.writer.trailers(trailers);
-      this.endHead(stream, true);
-    } else if (stream.lastGeneration === output.generation) {
-      const flags = stream.lastFrame + FLAGS_OFFSET;
-      output.buffer[flags] = (output.buffer[flags] as number) | END_STREAM; // written by writeFrame or endHead
-    } else {
-      const frame = this.reserveFrame(0);
-      output.used = writeFrameHeader(output.buffer, frame, 0, DATA, END_STREAM, stream.id);
-    }
-  }
-
-  /** `stream` has data for a window to come, or is to be told when the socket takes more. */
+  /** `stream` is to go on when a window or the socket allows it. */
   wait(stream: Http2Stream): void {
-    if (stream.waits) return;
-    stream.waits = true;
-    this.waiting.push(stream);
+    this.sender.wait(stream);
     this.armWithin(this.http2.stalledMs);
   }
 
-  /** Sends what waits, a frame of each stream in turn, and releases those whose data is out. */
-  private pump(): void {
-    if (this.pumping || this.over) return;
-    this.pumping = true;
-    const { waiting } = this;
-    for (let idle = 0; idle < waiting.length; ) {
-      const stream = waiting.shift() as Http2Stream; // idle < waiting.length
-      if (!stream.closed && stream.sendQueued() > 0) idle = 0;
-      else idle++;
-      if (stream.closed) stream.waits = false;
-      else if (stream.queuedBytes > 0 || this.transport.backedUp) waiting.push(stream);
-      else {
-        // What it now sends is sent after those that wait already.
-        stream.waits = false;
-        idle = 0;
-        stream.released();
-      }
-    }
-    this.pumping = false;
-  }
-
   onDrain(): void {
-    this.pump();
+    if (!this.over) this.sender.pump();
   }
 
   /** Ends the connection for an error of the peer's (RFC 9113 section 5.4.1). Returns false, so that a frame's reader can stop. */
   protected fail(code: number, debug: string): false {
     if (this.over) return false;
-    this.writeGoAway(this.lastPeerStream, code, debug);
+    sendGoAway(this.output, this.lastPeerStream, code, debug);
     this.finish(new Error(`HTTP/2: ${debug}`), code);
     return false;
   }
@@ -703,6 +590,8 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   protected finish(error: Error | undefined, code: number): void {
     if (this.over) return;
     this.stopReading();
+    // A whole response may still be on its way to a slow client.
+    this.lingersUntil = performance.now() + (code === NO_ERROR ? this.http2.stalledMs : 0);
     this.output.flush();
     this.transport.end();
     this.wheel.arm(this, this.http2.lingerMs);
@@ -713,7 +602,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
     this.over = true;
     this.reader.stop();
     this.block = undefined;
-    this.waiting = [];
+    this.sender.clear();
   }
 
   private failStreams(error: Error | undefined, code: number): void {
@@ -747,11 +636,12 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   }
 
   onDeadline(): void {
+    const now = performance.now();
     if (this.over) {
-      this.transport.destroy();
+      if (this.transport.socket.writableLength === 0 || now >= this.lingersUntil) this.transport.destroy();
+      else this.wheel.arm(this, this.http2.lingerMs);
       return;
     }
-    const now = performance.now();
     this.now = now;
     const next = Math.min(this.checkTimes(now), this.checkOwnTimes(now));
     if (!this.over && next < NEVER) this.wheel.arm(this, Math.max(1, next));
@@ -771,15 +661,14 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   }
 
   private goIdle(): void {
-    this.writeGoAway(this.lastPeerStream, NO_ERROR, '');
+    sendGoAway(this.output, this.lastPeerStream, NO_ERROR, '');
     this.finish(undefined, NO_ERROR);
   }
 
   /** Resets streams whose data nobody takes. */
   private checkStalled(nowMs: number): number {
     let next = NEVER;
-    for (const stream of [...this.waiting]) {
-      if (stream.closed || stream.queuedBytes === 0) continue;
+    for (const stream of this.sender.stalled()) {
       const left = stream.stalledSince + this.http2.stalledMs - nowMs;
       next = Math.min(next, Math.max(1, left));
       if (left > 0) continue;

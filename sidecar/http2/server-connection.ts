@@ -6,11 +6,11 @@ import type { TimerWheel } from '../transport/timer-wheel.ts';
 import type { Transport } from '../transport/transport.ts';
 import { RESET } from './closed-streams.ts';
 import { Http2Connection } from './connection.ts';
+import { sendGoAway, sendPing, sendReset } from './control-frames.ts';
 import { NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, STREAM_CLOSED } from './error-codes.ts';
 import type { Protection } from './flood-guard.ts';
 import { MAX_STREAM_ID, PREFACE } from './frame.ts';
 import { readRequestHead } from './head-rules.ts';
-import type { HeadWriter } from './head-writer.ts';
 import type { HpackVerdict } from './hpack/decoder.ts';
 import { Http2Head } from './http2-head.ts';
 import type { Http2Limits } from './http2-limits.ts';
@@ -25,7 +25,7 @@ import {
 import type { Http2Stream } from './stream.ts';
 
 /** Payload of the PING whose answer says that the client knows of the GOAWAY before it. */
-const DRAIN_PING = 1;
+const DRAIN_PING = Buffer.from('draining', 'latin1');
 
 export interface Http2ServerOptions {
   readonly limits: Limits;
@@ -65,11 +65,6 @@ export class Http2ServerConnection extends Http2Connection {
 
   accept(stream: Http2ServerStream): RequestHandler {
     return this.options.accept(stream);
-  }
-
-  beginHead(): HeadWriter {
-    this.writer.begin();
-    return this.writer;
   }
 
   protected get lastPeerStream(): number {
@@ -129,7 +124,7 @@ export class Http2ServerConnection extends Http2Connection {
     selfDependent: boolean,
   ): void {
     if (this.streams >= this.http2.streams) {
-      this.writeReset(streamId, REFUSED_STREAM);
+      sendReset(this.output, streamId, REFUSED_STREAM);
       this.past.add(streamId, RESET);
       if (!this.guard.refused()) this.protect('too-many-streams');
       return;
@@ -138,7 +133,7 @@ export class Http2ServerConnection extends Http2Connection {
     const problem = selfDependent ? undefined : this.readHead(head, ends, verdict);
     if (selfDependent || problem?.status === 400) {
       this.guard.streamOpened();
-      this.writeReset(streamId, PROTOCOL_ERROR);
+      sendReset(this.output, streamId, PROTOCOL_ERROR);
       this.past.add(streamId, RESET);
       this.countReset();
       return;
@@ -156,7 +151,7 @@ export class Http2ServerConnection extends Http2Connection {
 
   protected onClosedData(streamId: number): void {
     if (streamId > this.finalId || this.past.find(streamId) === RESET) return;
-    this.writeReset(streamId, STREAM_CLOSED);
+    sendReset(this.output, streamId, STREAM_CLOSED);
     this.past.add(streamId, RESET);
     this.countReset();
   }
@@ -172,8 +167,8 @@ export class Http2ServerConnection extends Http2Connection {
     // The client opens no more streams, and closes when it wants to.
   }
 
-  protected onPingAck(first: number): void {
-    if (first === DRAIN_PING) this.endDrain();
+  protected onPingAck(bytes: Buffer, start: number): void {
+    if (DRAIN_PING.compare(bytes, start, start + DRAIN_PING.length) === 0) this.endDrain();
   }
 
   /** No more streams once the client knows; closes when the last is done. No request under way is lost (RFC 9113 section 6.8). */
@@ -181,15 +176,15 @@ export class Http2ServerConnection extends Http2Connection {
     if (this.draining || this.over) return;
     this.draining = true;
     this.drainSince = performance.now();
-    this.writeGoAway(MAX_STREAM_ID, NO_ERROR, '');
-    this.sendPing(DRAIN_PING);
+    sendGoAway(this.output, MAX_STREAM_ID, NO_ERROR, '');
+    sendPing(this.output, 0, DRAIN_PING, 0);
     this.armWithin(this.http2.drainMs);
   }
 
   private endDrain(): void {
     if (!this.draining || this.finalId !== MAX_STREAM_ID || this.over) return;
     this.finalId = this.lastId;
-    this.writeGoAway(this.lastId, NO_ERROR, '');
+    sendGoAway(this.output, this.lastId, NO_ERROR, '');
     this.onStreamsChanged();
   }
 

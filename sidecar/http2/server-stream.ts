@@ -110,7 +110,7 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
     if (this.closed || this.sendEnded) return;
     const writer = this.beginHead(head.status);
     writer.kept(head);
-    this.connection.endHead(this, false);
+    this.connection.sender.endHead(this, false);
     // It must not end the stream.
     this.lastGeneration = -1;
   }
@@ -124,7 +124,7 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
     const writer = this.beginHead(switches ? 200 : status);
     writer.kept(head);
     writer.lines(added);
-    this.connection.endHead(this, false);
+    this.connection.sender.endHead(this, false);
   }
 
   respondLocally(status: number, fields: string, body: string): void {
@@ -133,13 +133,14 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
     const writer = this.beginHead(status);
     writer.lines(fields);
     writer.field(new Field('content-length', String(bytes.length)));
-    this.connection.endHead(this, false);
+    this.connection.sender.endHead(this, false);
     this.responseData(undefined, bytes, 0, bytes.length);
     this.responseEnd(undefined);
   }
 
   private beginHead(status: number): HeadWriter {
-    const writer = this.connection.beginHead();
+    const { writer } = this.connection.sender;
+    writer.begin();
     writer.field(statusField(status));
     return writer;
   }

@@ -114,7 +114,7 @@ export abstract class Http2Stream {
 
   protected sendData(bytes: Buffer, start: number, end: number): boolean {
     if (this.closed || this.sendEnded || this.endWaits) return true;
-    const at = this.queuedBytes === 0 ? this.connection.writeData(this, bytes, start, end) : start;
+    const at = this.queuedBytes === 0 ? this.connection.sender.writeData(this, bytes, start, end) : start;
     if (at < end) this.enqueue(Buffer.from(bytes.subarray(at, end)));
     return this.mayGoOn();
   }
@@ -141,7 +141,7 @@ export abstract class Http2Stream {
   sendQueued(): number {
     const first = this.queue?.[0];
     if (first === undefined) return 0;
-    const sent = this.connection.writeFrame(this, first, 0, first.length);
+    const sent = this.connection.sender.writeFrame(this, first, 0, first.length);
     if (sent === 0) return 0;
     if (sent === first.length) this.queue?.shift();
     else if (this.queue !== undefined) this.queue[0] = first.subarray(sent);
@@ -173,7 +173,7 @@ export abstract class Http2Stream {
       this.connection.wait(this);
       return;
     }
-    this.connection.writeEnd(this, trailers);
+    this.connection.sender.writeEnd(this, trailers);
     this.sendEnded = true;
     this.onSendEnd();
   }

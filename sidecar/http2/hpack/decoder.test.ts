@@ -3,6 +3,8 @@ import { test } from 'node:test';
 import { seeded } from '../../../test/conformance/http1-grammar.ts';
 import { Field } from '../../http/field.ts';
 import { HpackDecoder, type HpackLimits } from './decoder.ts';
+import { huffmanEncode, huffmanLength } from './huffman.ts';
+import { writeInteger } from './integer.ts';
 
 const LIMITS: HpackLimits = { tableBytes: 4096, listBytes: 16_384, fields: 100 };
 
@@ -140,6 +142,16 @@ test('an entry larger than the table empties it and is handed out', () => {
   assert.equal(decode(decoder, 'be').verdict, 'malformed');
 });
 
+test('a long text in Huffman code comes whole', () => {
+  const value = 'abc '.repeat(2000);
+  const bytes = Buffer.alloc(8000);
+  const length = huffmanEncode(value, bytes, writeInteger(huffmanLength(value), 0x7f, 0x80, bytes, 1));
+  bytes[0] = 0x04;
+  const fields: Field[] = [];
+  assert.equal(new HpackDecoder(LIMITS).decode(bytes, 0, length, fields), 'ok');
+  assert.deepEqual(fields, [new Field(':path', value)]);
+});
+
 test('malformed blocks are refused', () => {
   const blocks = {
     'index 0': '80',
@@ -155,7 +167,7 @@ test('malformed blocks are refused', () => {
     'a length that overflows': '047fffffffffff7f',
     'a size above our setting': '3fe21f',
     'a size that overflows': '3fffffffffff7f',
-    'a size after a field': '8220',
+    'a size after a field': `8220${text('a')}${text('b')}`,
     'Huffman code with EOS': '0484ffffffff',
     'Huffman code with a padding of zeros': '048118',
     'Huffman code with a long padding': '04821fff',

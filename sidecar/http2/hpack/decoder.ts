@@ -3,10 +3,22 @@ import { DynamicTable, fieldBytes } from './dynamic-table.ts';
 import { huffmanDecode, mostDecodedBytes } from './huffman.ts';
 import { IntegerReader } from './integer.ts';
 import { knownField } from './known-fields.ts';
+import {
+  HUFFMAN,
+  INDEXED,
+  INDEXED_MASK,
+  LENGTH_MASK,
+  NEVER_INDEXED,
+  NOT_KEPT_MASK,
+  SIZE_UPDATE,
+  SIZE_UPDATE_MASK,
+  WITH_INDEXING,
+  WITH_INDEXING_MASK,
+} from './representation.ts';
 import { STATIC_COUNT, STATIC_FIELDS } from './static-table.ts';
 
 export interface HpackLimits {
-  /** Our SETTINGS_HEADER_TABLE_SIZE, bytes. */
+  /** Our SETTINGS_HEADER_TABLE_SIZE, bytes: the largest size that the peer may tell. Until it tells one, it has 4096. */
   readonly tableBytes: number;
   /** Most bytes of a decoded list, counted as in RFC 9113 section 6.5.2: name, value and 32 each. */
   readonly listBytes: number;
@@ -21,19 +33,8 @@ export interface HpackLimits {
  */
 export type HpackVerdict = 'ok' | 'list-too-large' | 'too-many-fields' | 'malformed' | 'bomb';
 
-// The first byte of a representation (RFC 7541 section 6): what its upper bits say, and the prefix below them.
-const INDEXED = 0x80;
-const INDEX_MASK = 0x7f;
-const WITH_INDEXING = 0x40;
-const WITH_INDEXING_MASK = 0x3f;
-const SIZE_UPDATE = 0x20;
-const SIZE_UPDATE_BITS = 0xe0;
-const SIZE_UPDATE_MASK = 0x1f;
-const NEVER_INDEXED = 0x10;
-const LITERAL_MASK = 0x0f;
-const HUFFMAN = 0x80;
-const LENGTH_MASK = 0x7f;
-
+/** The bits of a pattern of three, as SIZE_UPDATE. */
+const PATTERN_BITS = 0xe0;
 /** So many times the limit of a list is still read, to keep the table in step. */
 const BOMB_FACTOR = 4;
 
@@ -84,7 +85,7 @@ export class HpackDecoder {
   private sizeUpdates(bytes: Buffer, start: number, end: number): boolean {
     this.refusal = 'malformed';
     this.after = start;
-    while (this.after < end && ((bytes[this.after] as number) & SIZE_UPDATE_BITS) === SIZE_UPDATE) {
+    while (this.after < end && ((bytes[this.after] as number) & PATTERN_BITS) === SIZE_UPDATE) {
       const size = this.integer(bytes, this.after, end, SIZE_UPDATE_MASK);
       if (size < 0 || size > this.limits.tableBytes) return false;
       this.table.maxBytes = size;
@@ -94,9 +95,10 @@ export class HpackDecoder {
   }
 
   private indexed(bytes: Buffer, byte: number, end: number): Field | undefined {
-    if (byte === (INDEXED | INDEX_MASK)) return this.entry(this.integer(bytes, this.after, end, INDEX_MASK));
+    if (byte === (INDEXED | INDEXED_MASK))
+      return this.entry(this.integer(bytes, this.after, end, INDEXED_MASK));
     this.after++;
-    return this.entry(byte & INDEX_MASK);
+    return this.entry(byte & INDEXED_MASK);
   }
 
   /** The entry of an index (section 2.3.3), or undefined. */
@@ -106,9 +108,9 @@ export class HpackDecoder {
   }
 
   private literal(bytes: Buffer, byte: number, end: number): Field | undefined {
-    if ((byte & SIZE_UPDATE_BITS) === SIZE_UPDATE) return undefined; // not at the block's begin
+    if ((byte & PATTERN_BITS) === SIZE_UPDATE) return undefined; // not at the block's begin
     const withIndexing = byte >= WITH_INDEXING;
-    const name = this.name(bytes, end, withIndexing ? WITH_INDEXING_MASK : LITERAL_MASK);
+    const name = this.name(bytes, end, withIndexing ? WITH_INDEXING_MASK : NOT_KEPT_MASK);
     if (name === undefined) return undefined;
     const value = this.text(bytes, end);
     if (value === undefined) return undefined;

@@ -63,3 +63,17 @@ test('entries stay where they are when the table grows, and the newest stay when
     added.slice(-2),
   );
 });
+
+test('a search ends also where numbers that have gone round chain entries in a circle', () => {
+  const ring = new DynamicTable();
+  const table = new EncoderTable(ring);
+  const addRound = (name: string, hashes: number[]) => {
+    ring.keepWithin(0);
+    ring.newest = 4;
+    for (const hash of hashes) table.add(new Field(name, `${hash}`), hash, hash);
+  };
+  addRound('first', [2, 3, 1]);
+  addRound('second', [1, 3, 2]);
+  assert.equal(table.indexOfField(new Field('none', ''), 1), NO_INDEX);
+  assert.equal(table.indexOfName('none', 2), NO_INDEX);
+});

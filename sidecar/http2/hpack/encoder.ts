@@ -5,20 +5,20 @@ import { hashOfField, hashOfName } from './field-hash.ts';
 import { huffmanEncode, huffmanLength } from './huffman.ts';
 import { writeInteger } from './integer.ts';
 import { RecentFields } from './recent-fields.ts';
+import {
+  HUFFMAN,
+  INDEXED,
+  INDEXED_MASK,
+  LENGTH_MASK,
+  NEVER_INDEXED,
+  NOT_KEPT_MASK,
+  SIZE_UPDATE,
+  SIZE_UPDATE_MASK,
+  WITH_INDEXING,
+  WITH_INDEXING_MASK,
+  WITHOUT_INDEXING,
+} from './representation.ts';
 import { STATIC_FIELDS, staticFieldIndex, staticNameIndex } from './static-table.ts';
-
-// The first byte of a representation (RFC 7541 section 6): what its upper bits say, and the prefix below them.
-const INDEXED = 0x80;
-const INDEX_MASK = 0x7f;
-const WITH_INDEXING = 0x40;
-const WITH_INDEXING_MASK = 0x3f;
-const SIZE_UPDATE = 0x20;
-const SIZE_UPDATE_MASK = 0x1f;
-const NEVER_INDEXED = 0x10;
-const WITHOUT_INDEXING = 0x00;
-const LITERAL_MASK = 0x0f;
-const HUFFMAN = 0x80;
-const LENGTH_MASK = 0x7f;
 
 /** Bytes: a larger table of the peer is not used further. */
 const MAX_TABLE_BYTES = 16 * 1024;
@@ -126,7 +126,7 @@ export class HpackEncoder {
 }
 
 function writeIndex(index: number, target: Buffer, at: number): number {
-  return writeInteger(index, INDEX_MASK, INDEXED, target, at);
+  return writeInteger(index, INDEXED_MASK, INDEXED, target, at);
 }
 
 /** Plain: to shorten what is said once costs more than it saves. */
@@ -138,7 +138,7 @@ function writeLiteral(
   target: Buffer,
   at: number,
 ): number {
-  const to = writeInteger(nameIndex, LITERAL_MASK, pattern, target, at);
+  const to = writeInteger(nameIndex, NOT_KEPT_MASK, pattern, target, at);
   return writePlain(value, target, nameIndex === NO_INDEX ? writePlain(name, target, to) : to);
 }
 
