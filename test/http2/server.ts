@@ -12,7 +12,7 @@ import { createServer as createTcpServer, type Server, type Socket } from 'node:
 import type { TestContext } from 'node:test';
 
 /** One request as the application saw it. */
-export interface Seen {
+interface Seen {
   /** '1.1' or '2.0'. */
   readonly version: string;
   readonly method: string;
@@ -57,7 +57,7 @@ export async function startHttp2(
 }
 
 /** Takes a stream's whole request, keeps it in `seen` and answers it; a trailer comes back as `echo-NAME`. */
-export function echoStream(seen: Seen[], stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+function echoStream(seen: Seen[], stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   const chunks: Buffer[] = [];
   let trailers: NodeJS.Dict<string | string[]> = {};
   stream.on('trailers', (received: IncomingHttpHeaders) => {
