@@ -510,7 +510,8 @@ test(
     unread.on('data', (bytes: Buffer) => {
       read += bytes.length;
     });
-    await once(unread, 'end');
+    unread.resume();
+  await once(unread, 'end');
     assert.equal(read, large.length);
   },
 );
