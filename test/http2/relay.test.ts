@@ -511,7 +511,7 @@ test(
       read += bytes.length;
     });
     unread.resume();
-  await once(unread, 'end');
+    await once(unread, 'end');
     assert.equal(read, large.length);
   },
 );
