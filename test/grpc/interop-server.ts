@@ -52,7 +52,7 @@ export function startInteropServer(context: TestContext): Promise<string> {
 }
 
 /** Handlers of grpc.testing.TestService; UnimplementedCall is left out, as the suite wants it. */
-export function interopService(): UntypedServiceImplementation {
+function interopService(): UntypedServiceImplementation {
   const serverId = randomUUID();
   return {
     EmptyCall: (_call: ServerUnaryCall<object, object>, answer: sendUnaryData<object>) => answer(null, {}),

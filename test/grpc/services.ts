@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
-export interface Payload {
+interface Payload {
   readonly type?: string;
   readonly body: Buffer;
 }

@@ -50,7 +50,7 @@ test('h2spec: every case of its suites against an outbound listener', async (con
   const mesh = join(dir, 'mesh.yaml');
   writeMesh(mesh, appMesh([backend.address]));
   // h2spec's authority is the address that it calls: a listener for the one service takes it.
-  const flags = ['--outbound-service', 't/app=127.0.0.1:0', '--namespace', 't'];
+  const flags = ['--outbound', '127.0.0.1:0', '--outbound-service', 't/app=127.0.0.1:0', '--namespace', 't'];
   const sidecar = await startTulle(context, 'sidecar', '--standalone', mesh, ...flags);
   const [host = '', port = ''] = listenerOf(sidecar.ready, 't/app').split(':');
 

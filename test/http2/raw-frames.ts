@@ -13,7 +13,7 @@ export const FRAME = {
   window: 0x8,
   continuation: 0x9,
 } as const;
-export const ACK = 0x1;
+const ACK = 0x1;
 export const END_STREAM = 0x1;
 export const END_HEADERS = 0x4;
 /** Error code of a connection that does too much (RFC 9113 section 7). */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, type IncomingHttpHeaders } from 'node:http2';
+import type { IncomingHttpHeaders } from 'node:http2';
 import { type TestContext, test } from 'node:test';
 import { rawClient } from '../fixture/client.ts';
 import { type Called, type MeshPair, meshPair } from '../fixture/mesh-pair.ts';
@@ -8,10 +8,11 @@ import { until } from '../fixture/wait.ts';
 import { answerOf, ask, begin, openSession } from './client.ts';
 import {
   type Application,
+  cutStream,
   echoEither,
   echoHttp1,
   echoHttp2,
-  resetStream,
+  refuseStream,
   startHttp1,
   startHttp2,
 } from './server.ts';
@@ -74,7 +75,10 @@ test('an HTTP/1.1 client and an HTTP/2 server', LIMIT, async (context) => {
     'POST /two HTTP/1.1\r\nHost: app.shop\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\nTE: trailers\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 3\r\n\r\n',
   );
   const text = await client.expect('echo-x-sum: 3\r\n\r\n', from);
-  assert.match(text.slice(from), /^HTTP\/1\.1 200 OK\r\n.*transfer-encoding: chunked\r\n.*\r\nabc\r\n0\r\n/s);
+  assert.match(
+    text.slice(from),
+    /^HTTP\/1\.1 200 OK\r\n.*transfer-encoding: chunked\r\n.*\r\nabc\r\n0\r\n/is,
+  );
   client.close();
   const [one, two] = application.seen;
   assert.equal(one?.headers['x-upper'], 'Case');
@@ -277,8 +281,8 @@ test(
     const application = await startHttp2(context, (stream, { ':path': path }) => {
       if (path === '/late') {
         stream.respond({ ':status': 200 });
-        stream.write('half', () => resetStream(stream, 'INTERNAL_ERROR'));
-      } else resetStream(stream, 'INTERNAL_ERROR');
+        stream.write('half', () => cutStream(stream));
+      } else cutStream(stream);
     });
     const mesh = await meshTo(context, application, { protocol: 'http2' });
     const session = await openSession(context, mesh.outbound);
@@ -410,7 +414,7 @@ test('a stream that the server refused is tried again: it has surely not run', L
   const application = await startHttp2(context, (stream) => {
     tries++;
     if (tries <= 2) {
-      resetStream(stream, 'REFUSED_STREAM');
+      refuseStream(stream);
       return;
     }
     stream.respond({ ':status': 200 });
@@ -496,6 +500,8 @@ test(
       stream.end(path === '/large' ? large : 'small');
     });
     const session = await sessionTo(context, application, { protocol: 'http2' });
+    // The window of this client's connection is larger than that of the one stream.
+    session.setLocalWindowSize(4 * 1024 * 1024);
     const unread = begin(session, { ':path': '/large' }, { endStream: true });
     await once(unread, 'response');
     unread.pause();
@@ -504,6 +510,7 @@ test(
     unread.on('data', (bytes: Buffer) => {
       read += bytes.length;
     });
+    unread.resume();
     await once(unread, 'end');
     assert.equal(read, large.length);
   },
@@ -540,8 +547,7 @@ test(
 test('a session that is opened and asks nothing is served later', LIMIT, async (context) => {
   const application = await echoHttp2(context);
   const mesh = await meshTo(context, application, { protocol: 'http2' });
-  const session = connect(`http://${mesh.outbound}`);
-  context.after(() => session.destroy());
+  const session = await openSession(context, mesh.outbound);
   await new Promise<void>((resolve, reject) =>
     session.ping((error) => (error === null ? resolve() : reject(error))),
   );

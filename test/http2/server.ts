@@ -12,7 +12,7 @@ import { createServer as createTcpServer, type Server, type Socket } from 'node:
 import type { TestContext } from 'node:test';
 
 /** One request as the application saw it. */
-export interface Seen {
+interface Seen {
   /** '1.1' or '2.0'. */
   readonly version: string;
   readonly method: string;
@@ -57,7 +57,7 @@ export async function startHttp2(
 }
 
 /** Takes a stream's whole request, keeps it in `seen` and answers it; a trailer comes back as `echo-NAME`. */
-export function echoStream(seen: Seen[], stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+function echoStream(seen: Seen[], stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   const chunks: Buffer[] = [];
   let trailers: NodeJS.Dict<string | string[]> = {};
   stream.on('trailers', (received: IncomingHttpHeaders) => {
@@ -168,10 +168,12 @@ async function listen(
   return `127.0.0.1:${bound !== null && typeof bound === 'object' ? bound.port : 0}`;
 }
 
-/** Ends a stream with an error code of RFC 9113 section 7. */
-export function resetStream(
-  stream: ServerHttp2Stream,
-  code: 'REFUSED_STREAM' | 'CANCEL' | 'INTERNAL_ERROR',
-): void {
-  stream.close(constants[`NGHTTP2_${code}`]);
+/** Refuses a stream before any work on it: REFUSED_STREAM (RFC 9113 section 8.7). */
+export function refuseStream(stream: ServerHttp2Stream): void {
+  stream.close(constants.NGHTTP2_REFUSED_STREAM);
+}
+
+/** Cuts a stream short with INTERNAL_ERROR; `close` would let what was written end as if it were whole. */
+export function cutStream(stream: ServerHttp2Stream): void {
+  stream.destroy(new Error('cut short'));
 }

@@ -17,7 +17,7 @@ async function sessionTo(context: TestContext, address: string): Promise<ClientH
 
 async function echoMesh(context: TestContext): Promise<{ server: EchoServer; session: ClientHttp2Session }> {
   const server = await startEchoServer(context);
-  const mesh = await meshPair(context, { name: 'echo', application: server.address });
+  const mesh = await meshPair(context, { name: 'echo', application: server.address, protocol: 'http' });
   return { server, session: await sessionTo(context, mesh.outbound) };
 }
 
