@@ -5,6 +5,7 @@ import {
   addressOption,
   countOption,
   durationOption,
+  durationOrNoneOption,
   keyOption,
   logLevelOption,
   nameOption,
@@ -27,8 +28,11 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
   if ((standalone === undefined) === (controlPlane === undefined)) {
     throw new Error('give either --standalone MESH.YAML or --control-plane HOST:PORT');
   }
-  if (inbound === undefined && outbound === undefined && gateway === undefined) {
-    throw new Error('nothing to listen on: give --inbound, --outbound or --gateway with HOST:PORT');
+  const outboundServices = list(given['outbound-service'])?.map(outboundServiceOption);
+  if ([inbound, outbound, gateway, outboundServices].every((one) => one === undefined)) {
+    throw new Error(
+      'nothing to listen on: give --inbound, --outbound, --outbound-service or --gateway with HOST:PORT',
+    );
   }
   if (flags['service-account'] !== undefined && flags.workload === undefined) {
     throw new Error('--service-account is that of --workload: give both');
@@ -46,6 +50,7 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
     }),
     ...(inbound !== undefined && { inbound: addressOption('--inbound', inbound) }),
     ...(outbound !== undefined && { outbound: addressOption('--outbound', outbound) }),
+    ...(outboundServices !== undefined && { outboundServices }),
     ...(gateway !== undefined && { gateway: addressOption('--gateway', gateway) }),
     ...(flags['gateway-name'] !== undefined && {
       gatewayName: keyOption('--gateway-name', flags['gateway-name']),
@@ -55,6 +60,12 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
     ...(flags.drain !== undefined && { drainMs: durationOption('--drain', flags.drain) }),
     ...(flags['connect-timeout'] !== undefined && {
       connectMs: durationOption('--connect-timeout', flags['connect-timeout']),
+    }),
+    ...(flags['detect-timeout'] !== undefined && {
+      detectMs: durationOption('--detect-timeout', flags['detect-timeout']),
+    }),
+    ...(flags['tcp-idle-timeout'] !== undefined && {
+      tcpIdleMs: durationOrNoneOption('--tcp-idle-timeout', flags['tcp-idle-timeout']),
     }),
     limits: limitsOption(flags),
     accessLog: given['access-log'] === true,
@@ -96,6 +107,16 @@ function identityOption(text: string): NonNullable<SidecarOptions['identity']> {
     throw new Error(`--identity "${text}" is not three files; write CERT,KEY,BUNDLE`);
   }
   return { cert, key, bundle };
+}
+
+function outboundServiceOption(text: string): NonNullable<SidecarOptions['outboundServices']>[number] {
+  const [service = '', address = '', ...rest] = text.split('=');
+  if (!isWorkload(service) || rest.length > 0) {
+    throw new Error(
+      `--outbound-service "${text}" is not a service and an address; write NAMESPACE/NAME=HOST:PORT, like shop/db=127.0.0.1:5432`,
+    );
+  }
+  return { service, address: addressOption('--outbound-service', address) };
 }
 
 function workloadOption(

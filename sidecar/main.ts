@@ -7,19 +7,25 @@ import { openStandalone } from './config/standalone.ts';
 import type { Subscription } from './config/subscription.ts';
 import { DEFAULT_LIMITS, type Limits } from './http/limits.ts';
 import type { IdentitySource } from './identity/identity.ts';
-import { type Acceptor, accept, adoptPlain, serveHttp1 } from './listeners/accept.ts';
+import { type Acceptor, accept } from './listeners/accept.ts';
 import { openAdmin } from './listeners/admin.ts';
 import { certsView, configView } from './listeners/admin-views.ts';
+import type { ArrivalHost } from './listeners/arrival.ts';
 import { Connections } from './listeners/connections.ts';
 import { forwardedFor } from './listeners/forwarded-for.ts';
 import { GatewayRouter } from './listeners/gateway.ts';
+import { HttpListener } from './listeners/http-listener.ts';
 import { InboundRouter } from './listeners/inbound.ts';
 import { InboundListener } from './listeners/inbound-listener.ts';
 import type { MtlsParts } from './listeners/mtls-parts.ts';
+import type { OpaqueHost } from './listeners/opaque-relay.ts';
 import { OutboundRouter } from './listeners/outbound.ts';
+import { OutboundServiceListener } from './listeners/outbound-service.ts';
 import type { RelayHost } from './listeners/relay.ts';
+import { serveHttp } from './listeners/serve-http.ts';
+import { type SniPlan, sniOfServices, sniUnknown } from './listeners/sni-router.ts';
 import { type Log, SILENT } from './log.ts';
-import type { RunningSidecar, SidecarOptions } from './options.ts';
+import type { RunningSidecar, SidecarAddresses, SidecarOptions } from './options.ts';
 import { RunningServices } from './routing/services.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { Recorder } from './telemetry/recorder.ts';
@@ -28,6 +34,8 @@ import { plainConnector, refusingConnector } from './upstream/connector.ts';
 
 const DRAIN_MS = 10_000;
 const CONNECT_MS = 2_000;
+const DETECT_MS = 1_000;
+const TCP_IDLE_MS = 3_600_000;
 
 /**
  * Starts a data plane: configuration, identity, listeners, admin port. Resolves once all of them accept.
@@ -45,7 +53,7 @@ export async function startSidecar(options: SidecarOptions, log: Log = SILENT): 
 }
 
 class Sidecar implements RunningSidecar {
-  readonly addresses: { inbound?: string; outbound?: string; gateway?: string; admin?: string } = {};
+  readonly addresses: SidecarAddresses = {};
   private readonly options: SidecarOptions;
   private readonly log: Log;
   private readonly limits: Limits;
@@ -100,6 +108,7 @@ class Sidecar implements RunningSidecar {
     await Promise.all([
       this.openInbound(services),
       this.openOutbound(services),
+      this.openOutboundServices(services),
       this.openGateway(services, subscription),
       this.openAdminPort(),
       subscription.ready,
@@ -171,6 +180,28 @@ class Sidecar implements RunningSidecar {
     };
   }
 
+  private opaqueHost(
+    kind: OpaqueHost['kind'],
+    admit: OpaqueHost['admit'] = () => [],
+  ): OpaqueHost & ArrivalHost {
+    const { recorder, wheel, connections, log, services } = this;
+    return {
+      kind,
+      wheel,
+      connections,
+      recorder,
+      detections: recorder.detections,
+      log,
+      idleMs: this.options.tcpIdleMs ?? TCP_IDLE_MS,
+      admit,
+      portOf: (key) => services?.use(key, performance.now()).resource?.service.port ?? 0,
+    };
+  }
+
+  private get detectLimits() {
+    return { ...this.limits, detectMs: this.options.detectMs ?? DETECT_MS };
+  }
+
   private async openInbound(services: RunningServices): Promise<void> {
     const { inbound, workload } = this.options;
     if (inbound === undefined) return;
@@ -180,13 +211,11 @@ class Sidecar implements RunningSidecar {
     this.inbound = router;
     const listener = new InboundListener({
       host: this.host('inbound', () => router.plan()),
-      limits: this.limits,
-      connections: this.connections,
+      opaque: this.opaqueHost('inbound', (caller) => router.admit(caller)),
+      limits: this.detectLimits,
       identity: this.identity,
       mtls: this.mtls,
-      strict: () => router.strict,
-      application: workload.address,
-      log: this.log,
+      workload: router,
     });
     this.closers.push(
       () => listener.close(),
@@ -198,11 +227,32 @@ class Sidecar implements RunningSidecar {
   private async openOutbound(services: RunningServices): Promise<void> {
     const { outbound, workload, namespace } = this.options;
     if (outbound === undefined) return;
-    const router = new OutboundRouter(services, namespace ?? workload?.service.split('/', 1)[0] ?? 'default');
+    const ownNamespace = namespace ?? workload?.service.split('/', 1)[0] ?? 'default';
+    const router = new OutboundRouter(services, ownNamespace);
     this.addresses.outbound = await this.serve(
       outbound,
       this.host('outbound', (exchange) => router.plan(exchange)),
+      sniOfServices(services, ownNamespace),
     );
+  }
+
+  private async openOutboundServices(services: RunningServices): Promise<void> {
+    const { outboundServices } = this.options;
+    if (outboundServices === undefined) return;
+    const { limits, connections } = this;
+    const bound: Record<string, string> = {};
+    this.addresses.outboundServices = bound;
+    for (const { service: key, address } of outboundServices) {
+      const service = services.pin(key);
+      const host = this.host('outbound', (exchange) => service.planFor(exchange));
+      const listener = new OutboundServiceListener({
+        service,
+        opaque: this.opaqueHost('outbound'),
+        limits: this.detectLimits,
+        serveHttp: (transport, first) => serveHttp(host, limits, connections, transport, first),
+      });
+      bound[key] = await this.listen(address, (socket) => listener.onSocket(socket));
+    }
   }
 
   private async openGateway(services: RunningServices, subscription: Subscription): Promise<void> {
@@ -223,17 +273,14 @@ class Sidecar implements RunningSidecar {
     this.addresses.gateway = await this.serve(
       gateway,
       this.host('gateway', (exchange) => router.plan(exchange), forwardedFor),
+      (serverName) => sniUnknown(serverName, `is named by no TLSRoute of ${name}`),
     );
   }
 
-  private serve(address: string, host: RelayHost): Promise<string> {
-    return this.listen(address, (socket) => {
-      const peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
-      const connection = serveHttp1(host, this.limits, adoptPlain(socket), (relay) => {
-        relay.exchange.peerAddress = peerAddress;
-      });
-      this.connections.add(connection);
-    });
+  private serve(address: string, host: RelayHost, sniPlan: SniPlan): Promise<string> {
+    const opaque = this.opaqueHost(host.kind);
+    const listener = new HttpListener({ host, opaque, limits: this.limits, sniPlan });
+    return this.listen(address, (socket) => listener.onSocket(socket));
   }
 
   private async listen(address: string, onSocket: Parameters<typeof accept>[1]): Promise<string> {
@@ -252,7 +299,7 @@ class Sidecar implements RunningSidecar {
         ready: () => this.readiness(),
         config: () => configView(this.services?.all() ?? [], this.gateway?.resource),
         certs: () => certsView(this.identity),
-        metrics: createMetrics(recorder.edges, () => this.gauges()),
+        metrics: createMetrics(recorder.edges, recorder.detections, () => this.gauges()),
         explain: (id) => recorder.explanations.find(id),
         recent: (limit) => recorder.explanations.recent(limit),
         drain: () => void this.drain(),

@@ -16,6 +16,8 @@ export interface SidecarOptions {
   workload?: { service: ServiceKey; serviceAccount?: string; address: string };
   inbound?: string;
   outbound?: string;
+  /** Listeners that take calls to one service each, whatever they speak. */
+  outboundServices?: readonly { readonly service: ServiceKey; readonly address: string }[];
   gateway?: string;
   /** `namespace/name` of the Gateway to serve; without it the only one. */
   gatewayName?: string;
@@ -27,13 +29,27 @@ export interface SidecarOptions {
   accessLog?: boolean;
   /** What the engine takes from clients, where it is not as by default. */
   limits?: Partial<Limits>;
+  /** How long to wait for first bytes that tell the protocol, in ms. */
+  detectMs?: number;
+  /** How long nothing may move on an opaque connection, in ms; 0: for ever. */
+  tcpIdleMs?: number;
   /** How long a connect to an endpoint may take, in ms. */
   connectMs?: number;
 }
 
+/** Where a data plane listens. */
+export interface SidecarAddresses {
+  inbound?: string;
+  outbound?: string;
+  /** By service. */
+  outboundServices?: Record<ServiceKey, string>;
+  gateway?: string;
+  admin?: string;
+}
+
 /** A data plane that accepts. */
 export interface RunningSidecar {
-  readonly addresses: { inbound?: string; outbound?: string; gateway?: string; admin?: string };
+  readonly addresses: SidecarAddresses;
   /** Takes no new connections, lets what is in flight finish, then closes. */
   drain(): Promise<void>;
   close(): Promise<void>;

@@ -80,7 +80,8 @@ function detectLine(bytes: Buffer, from: number): DetectedProtocol | 'more' {
   const most = Math.min(bytes.length, MAX_LINE);
   for (let at = from; at < most; at++) {
     const byte = bytes[at] as number; // below the length
-    if (byte === LF) return / HTTP\/1\.\d\r?\n$/.test(bytes.toString('latin1', 0, at + 1)) ? 'http1' : 'opaque';
+    if (byte === LF)
+      return / HTTP\/1\.\d\r?\n$/.test(bytes.toString('latin1', 0, at + 1)) ? 'http1' : 'opaque';
     if (byte === CR) {
       if (at + 1 < bytes.length && bytes[at + 1] !== LF) return 'opaque';
     } else if (byte < SPACE || byte === DELETE) return 'opaque';

@@ -91,9 +91,19 @@ test('an attacker whose parts reach past the end, or who names no service, or tw
     [authority('shop/db:1'), '\x04\x00'],
     [authority('shop/db:1'), '\x04\x00\x05x'],
     ['\x02\xff\xff', 'shop/db:1'],
-    ...['', 'shop/db', 'db:1', 'shop/db:', 'shop/db:0', 'shop/db:65536', 'Shop/db:1', 'shop/db:1\n', '../db:1', '/:1', 'a/b/c:1'].map(
-      (text) => [authority(text)],
-    ),
+    ...[
+      '',
+      'shop/db',
+      'db:1',
+      'shop/db:',
+      'shop/db:0',
+      'shop/db:65536',
+      'Shop/db:1',
+      'shop/db:1\n',
+      '../db:1',
+      '/:1',
+      'a/b/c:1',
+    ].map((text) => [authority(text)]),
   ])
     assert.equal(readProxyHeader(withBody(0, ...body)), undefined, JSON.stringify(body));
   assert.equal(readProxyHeader(withBody(0x11, Buffer.alloc(11))), undefined);

@@ -42,6 +42,13 @@ export class EdgeStats {
   responseBytes = 0;
   requests = 0;
   retries = 0;
+  /** Opaque connections, and their bytes: from the one who called, and to it. */
+  tcpOpened = 0;
+  tcpClosed = 0;
+  tcpReceivedBytes = 0;
+  tcpSentBytes = 0;
+  /** Opaque connections that did not end well, by reason. */
+  readonly tcpFailures = new Map<string, number>();
   /** Requests without a reason, by slot of their status. */
   private plain = new Float64Array(4);
   private readonly withReason: Outcome[] = [];

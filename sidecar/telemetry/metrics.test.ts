@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Family, readPrometheusText, type Sample } from '../../test/fixture/prometheus-text.ts';
+import { Detections } from './detections.ts';
 import { EdgeRegistry } from './edge-registry.ts';
 import { createMetrics, type Gauges } from './metrics.ts';
 
@@ -15,7 +16,7 @@ const GAUGES: Gauges = {
 };
 
 async function scraped(edges: EdgeRegistry, gauges = GAUGES): Promise<Map<string, Family>> {
-  return readPrometheusText((await createMetrics(edges, () => gauges)()).text);
+  return readPrometheusText((await createMetrics(edges, new Detections(), () => gauges)()).text);
 }
 
 function find(family: Family | undefined, labels: Record<string, string>): Sample | undefined {
@@ -46,7 +47,7 @@ for (const [fault, text] of [
 
 test('the exposition is in the text format, with or without traffic, and says so', async () => {
   const edges = new EdgeRegistry();
-  const metrics = createMetrics(edges, () => GAUGES);
+  const metrics = createMetrics(edges, new Detections(), () => GAUGES);
   const first = await metrics();
   assert.match(first.contentType, /^text\/plain; version=0\.0\.4/);
   readPrometheusText(first.text);
@@ -139,7 +140,7 @@ test('histograms hold durations and sizes of every edge', async () => {
 test('what was counted is not counted again at the next scrape', async () => {
   const edges = new EdgeRegistry();
   edges.get('source', 'a/b', 'c/d', false).observe(200, 1, 0, 0, '');
-  const metrics = createMetrics(edges, () => GAUGES);
+  const metrics = createMetrics(edges, new Detections(), () => GAUGES);
   await metrics();
   const families = readPrometheusText((await metrics()).text);
   assert.equal(families.get('istio_requests_total')?.samples[0]?.value, 1);
@@ -148,7 +149,7 @@ test('what was counted is not counted again at the next scrape', async () => {
 
 test('gauges are read when scraped; a certificate that is not there has no expiry', async () => {
   const now: { gauges: Gauges } = { gauges: GAUGES };
-  const metrics = createMetrics(new EdgeRegistry(), () => now.gauges);
+  const metrics = createMetrics(new EdgeRegistry(), new Detections(), () => now.gauges);
   const values = async () => {
     const families = readPrometheusText((await metrics()).text);
     return [
@@ -186,4 +187,40 @@ test('an attacker whose name has quotes, backslashes or line ends writes no line
   const [sample] = families.get('istio_requests_total')?.samples ?? [];
   assert.equal(sample?.labels.source_workload, evil);
   assert.equal(sample?.labels.destination_service, `${evil}.shop.svc.cluster.local`);
+});
+
+test('opaque connections have the metrics that Istio has of TCP, and none of requests', async () => {
+  const edges = new EdgeRegistry();
+  const stats = edges.get('source', 'shop/web', 'shop/db', true, 'tcp');
+  Object.assign(stats, { tcpOpened: 3, tcpClosed: 2, tcpReceivedBytes: 10, tcpSentBytes: 20 });
+  stats.tcpFailures.set('no-endpoint', 4);
+  const families = await scraped(edges);
+  const value = (name: string) => {
+    const [sample, ...more] = families.get(name)?.samples ?? [];
+    assert.deepEqual(more, [], name);
+    return [sample?.value, sample?.labels.request_protocol, sample?.labels.destination_service_name];
+  };
+  assert.deepEqual(value('istio_tcp_connections_opened_total'), [3, 'tcp', 'db']);
+  assert.deepEqual(value('istio_tcp_connections_closed_total'), [2, 'tcp', 'db']);
+  assert.deepEqual(value('istio_tcp_received_bytes_total'), [10, 'tcp', 'db']);
+  assert.deepEqual(value('istio_tcp_sent_bytes_total'), [20, 'tcp', 'db']);
+  assert.deepEqual(value('tulle_tcp_failures_total'), [4, 'tcp', 'db']);
+  assert.equal(families.get('tulle_tcp_failures_total')?.samples[0]?.labels.reason, 'no-endpoint');
+  assert.deepEqual(families.get('istio_requests_total')?.samples, []);
+  assert.deepEqual(families.get('istio_request_duration_milliseconds')?.samples, []);
+});
+
+test('what first bytes were found to be is told by listener', async () => {
+  const detections = new Detections();
+  detections.count('inbound', 'tls');
+  detections.count('outbound', 'opaque');
+  detections.count('outbound', 'opaque');
+  detections.countTimeout('outbound');
+  const metrics = createMetrics(new EdgeRegistry(), detections, () => GAUGES);
+  await metrics();
+  const families = readPrometheusText((await metrics()).text);
+  const detected = families.get('tulle_detected_protocols_total');
+  assert.equal(find(detected, { listener: 'inbound', protocol: 'tls' })?.value, 1);
+  assert.equal(find(detected, { listener: 'outbound', protocol: 'opaque' })?.value, 2);
+  assert.deepEqual(families.get('tulle_detect_timeouts_total')?.samples.map(({ value }) => value), [1]);
 });

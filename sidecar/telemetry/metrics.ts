@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client';
 import { BUCKETS_BYTES, BUCKETS_MS } from './buckets.ts';
 import { countedHistogram } from './counted-histogram.ts';
+import type { Detections } from './detections.ts';
 import { EDGE_LABELS, type EdgeLabels, edgeLabels } from './edge-labels.ts';
 import type { EdgeRegistry } from './edge-registry.ts';
 import type { EdgeStats } from './edge-stats.ts';
@@ -25,10 +26,14 @@ export interface Exposition {
 }
 
 /** Makes the exposition. prom-client is loaded at the first scrape: a sidecar that nobody scrapes does without. */
-export function createMetrics(edges: EdgeRegistry, gauges: () => Gauges): () => Promise<Exposition> {
+export function createMetrics(
+  edges: EdgeRegistry,
+  detections: Detections,
+  gauges: () => Gauges,
+): () => Promise<Exposition> {
   let registry: Promise<Registry> | undefined;
   return async () => {
-    registry ??= buildRegistry(edges, gauges);
+    registry ??= buildRegistry(edges, detections, gauges);
     const ready = await registry;
     return { text: await ready.metrics(), contentType: ready.contentType };
   };
@@ -36,13 +41,18 @@ export function createMetrics(edges: EdgeRegistry, gauges: () => Gauges): () => 
 
 type Prom = typeof import('prom-client');
 
-async function buildRegistry(edges: EdgeRegistry, gauges: () => Gauges): Promise<Registry> {
+async function buildRegistry(
+  edges: EdgeRegistry,
+  detections: Detections,
+  gauges: () => Gauges,
+): Promise<Registry> {
   const prom = await import('prom-client');
   const registry = new prom.Registry();
   prom.collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
   const labelled = labelling(edges, () => gauges().trustDomain);
   registerCounters(prom, registry, labelled);
   registerHistograms(registry, labelled);
+  registerDetections(prom, registry, detections);
   registerGauges(prom, registry, gauges);
   return registry;
 }
@@ -110,6 +120,52 @@ function registerCounters(prom: Prom, registry: Registry, labelled: Labelled): v
     },
   );
   counter('tulle_retries_total', 'Attempts after the first.', [], (stats, add) => add({}, stats.retries));
+  const tcp = (name: string, help: string, value: (stats: EdgeStats) => number): void =>
+    counter(name, help, [], (stats, add) => add({}, value(stats)));
+  tcp('istio_tcp_connections_opened_total', 'Opaque connections opened.', ({ tcpOpened }) => tcpOpened);
+  tcp('istio_tcp_connections_closed_total', 'Opaque connections closed.', ({ tcpClosed }) => tcpClosed);
+  tcp(
+    'istio_tcp_received_bytes_total',
+    'Bytes of opaque connections from those who called.',
+    ({ tcpReceivedBytes }) => tcpReceivedBytes,
+  );
+  tcp(
+    'istio_tcp_sent_bytes_total',
+    'Bytes of opaque connections to those who called.',
+    ({ tcpSentBytes }) => tcpSentBytes,
+  );
+  counter(
+    'tulle_tcp_failures_total',
+    'Opaque connections that were refused or did not end well, by reason.',
+    ['reason'],
+    (stats, add) => {
+      for (const [reason, count] of stats.tcpFailures) add({ reason }, count);
+    },
+  );
+}
+
+function registerDetections(prom: Prom, registry: Registry, detections: Detections): void {
+  new prom.Counter({
+    name: 'tulle_detected_protocols_total',
+    help: 'Connections by what their first bytes said.',
+    labelNames: ['listener', 'protocol'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { listener, protocol, count } of detections.protocols())
+        this.inc({ listener, protocol }, count);
+    },
+  });
+  new prom.Counter({
+    name: 'tulle_detect_timeouts_total',
+    help: 'Connections on which no protocol was told in time, so that the server was taken to speak first.',
+    labelNames: ['listener'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [listener, count] of detections.timeouts) this.inc({ listener }, count);
+    },
+  });
 }
 
 function registerHistograms(registry: Registry, labelled: Labelled): void {
@@ -120,7 +176,8 @@ function registerHistograms(registry: Registry, labelled: Labelled): void {
     read: (stats: EdgeStats) => { counts: Float64Array; sum: number },
   ): void => {
     const series = function* () {
-      for (const { stats, labels } of labelled()) yield { labels, ...read(stats) };
+      for (const { stats, labels } of labelled())
+        if (stats.requests > 0) yield { labels, ...read(stats) };
     };
     registry.registerMetric(countedHistogram(name, help, bounds, series));
   };

@@ -6,6 +6,7 @@ import { type LeapingClock, leapingClock } from '../../test/fixture/leaping-cloc
 import { turn, until } from '../../test/fixture/wait.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
 import type { ClientConnection, ResponseHandler } from '../http1/client-connection.ts';
+import { Transport } from '../transport/transport.ts';
 import { type Connector, plainConnector, refusingConnector } from './connector.ts';
 import {
   type ConnectFailure,
@@ -19,7 +20,12 @@ import {
 const LIMITS: PoolLimits = { connections: 100, pending: 100, requests: 100, connectMs: 5000, idleMs: 60_000 };
 
 /** Connects for ever. */
-const NEVER: Connector = { readyEvent: 'connect', open: () => new Socket(), verify: () => undefined };
+const NEVER: Connector = {
+  readyEvent: 'connect',
+  open: () => new Socket(),
+  openStream: (reader) => Transport.wrap(reader, new Socket()),
+  verify: () => undefined,
+};
 
 interface Waiter extends ConnectionWaiter {
   connection: ClientConnection | undefined;

@@ -2,17 +2,16 @@ import type { Limits } from '../http/limits.ts';
 import { ClientConnection, type ConnectionOwner } from '../http1/client-connection.ts';
 import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
 import { Transport } from '../transport/transport.ts';
+import { ConnectAttempt, type ConnectFailure } from './connect-attempt.ts';
 import type { Connector } from './connector.ts';
+import { StreamConnect, type StreamWaiter } from './stream-connect.ts';
+
+export type { ConnectFailure };
 
 /** Somebody who wants a connection to an endpoint. */
 export interface ConnectionWaiter {
   onConnection(connection: ClientConnection): void;
   onConnectFailed(failure: ConnectFailure): void;
-}
-
-export interface ConnectFailure {
-  readonly code: 'connect-failed' | 'connect-timeout' | 'upstream-tls' | 'pool-full';
-  readonly detail: string;
 }
 
 /** Limits of one service's pools; times in ms. */
@@ -29,14 +28,16 @@ export interface PoolUse {
   connections: number;
   pending: number;
   requests: number;
+  /** Opaque streams; each is one of the connections, too. */
+  streams: number;
   /** Endpoints whose requests wait for the service's limit of connections. */
   readonly hungry: Set<Endpoint>;
-  /** Closes an idle connection of any endpoint, if there is one, to make room. */
-  freeIdle(): void;
+  /** Closes an idle connection of any endpoint to make room; false if there is none. */
+  freeIdle(): boolean;
 }
 
-export function createPoolUse(freeIdle: () => void): PoolUse {
-  return { connections: 0, pending: 0, requests: 0, hungry: new Set(), freeIdle };
+export function createPoolUse(freeIdle: () => boolean): PoolUse {
+  return { connections: 0, pending: 0, requests: 0, streams: 0, hungry: new Set(), freeIdle };
 }
 
 /** A server that closes at its own idle limit must not meet a request on the way. */
@@ -133,6 +134,33 @@ export class Endpoint implements ConnectionOwner, Timed {
     this.use.freeIdle();
   }
 
+  /**
+   * Opens a connection for an opaque stream, outside the pool. It has its place in the service's limit of
+   * connections until it closes. One of the waiter's two methods is called later, or, at the limit, before
+   * this returns. Returns how to give up.
+   */
+  openStream(waiter: StreamWaiter): () => void {
+    const { use, limits } = this;
+    // What is freed closes in a moment: the place is taken already.
+    if (use.connections >= limits.connections && !use.freeIdle()) {
+      waiter.onStreamFailed({
+        code: 'pool-full',
+        detail: `${use.connections} connections to this service are open (limits: connections ${limits.connections})`,
+      });
+      return () => {};
+    }
+    this.connections++;
+    use.connections++;
+    use.streams++;
+    const gone = (): void => {
+      this.connections--;
+      use.connections--;
+      use.streams--;
+      this.fillPlace();
+    };
+    return new StreamConnect(this.connector, this.address, limits.connectMs, this.wheel, waiter, gone).cancel;
+  }
+
   /** The waiter wants no connection any more. */
   cancel(waiter: ConnectionWaiter): void {
     const index = this.waiting.indexOf(waiter);
@@ -147,7 +175,9 @@ export class Endpoint implements ConnectionOwner, Timed {
     this.opening++;
     this.use.connections++;
     const connection = new ClientConnection(this, this.engineLimits);
-    const attempt = new ConnectAttempt(this.limits.connectMs, this.wheel, connection);
+    const attempt = new ConnectAttempt(this.limits.connectMs, this.wheel, () =>
+      connection.transport.destroy(),
+    );
     let error: Error | undefined;
     connection.transport = Transport.connect(connection, (onread) => {
       const socket = this.connector.open(onread);
@@ -215,6 +245,11 @@ export class Endpoint implements ConnectionOwner, Timed {
     this.use.connections--;
     const index = this.idle.indexOf(connection);
     if (index >= 0) this.idle.splice(index, 1);
+    this.fillPlace();
+  }
+
+  /** A place in the service's connection limit came free: first for those who wait here. */
+  private fillPlace(): void {
     this.openForWaiting();
     for (const endpoint of this.use.hungry) endpoint.openForWaiting();
   }
@@ -261,51 +296,5 @@ export class Endpoint implements ConnectionOwner, Timed {
   private closeIdle(): void {
     for (const connection of this.idle.splice(0)) connection.abandon();
     this.wheel.disarm(this);
-  }
-}
-
-/** The time limit of one connect, and the reason when it fails. */
-class ConnectAttempt implements Timed {
-  wheelSlot = -1;
-  wheelDeadline = 0;
-  wheelNext: Timed | undefined = undefined;
-  wheelPrevious: Timed | undefined = undefined;
-  pending = true;
-  refusal: string | undefined = undefined;
-  private timedOut = false;
-  private readonly limitMs: number;
-  private readonly wheel: TimerWheel;
-  private readonly connection: ClientConnection;
-
-  constructor(limitMs: number, wheel: TimerWheel, connection: ClientConnection) {
-    this.limitMs = limitMs;
-    this.wheel = wheel;
-    this.connection = connection;
-    wheel.arm(this, limitMs);
-  }
-
-  over(): void {
-    this.pending = false;
-    this.wheel.disarm(this);
-  }
-
-  onDeadline(): void {
-    this.timedOut = true;
-    this.connection.transport.destroy();
-  }
-
-  failure(error: Error | undefined, connector: Connector, address: string): ConnectFailure {
-    if (this.timedOut)
-      return { code: 'connect-timeout', detail: `no connection to ${address} within ${this.limitMs} ms` };
-    if (this.refusal !== undefined) return { code: 'upstream-tls', detail: `${address}: ${this.refusal}` };
-    const code = (error as NodeJS.ErrnoException | undefined)?.code ?? 'closed';
-    const system = (error as NodeJS.ErrnoException | undefined)?.syscall === 'connect';
-    if (connector.readyEvent === 'secureConnect' && !system) {
-      return {
-        code: 'upstream-tls',
-        detail: `TLS with ${address} failed: ${error?.message ?? 'the peer closed during the handshake'}`,
-      };
-    }
-    return { code: 'connect-failed', detail: `connect to ${address}: ${code}` };
   }
 }

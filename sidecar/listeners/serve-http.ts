@@ -1,0 +1,33 @@
+import type { Limits } from '../http/limits.ts';
+import type { Transport } from '../transport/transport.ts';
+import { serveHttp1 } from './accept.ts';
+import type { Connections } from './connections.ts';
+import type { RelayHost } from './relay.ts';
+
+/**
+ * Serves HTTP on a connection of which `first` was read. HTTP/2 is not served yet: the HTTP/1 engine refuses
+ * its preface with a reason, and closes.
+ */
+export function serveHttp(
+  host: RelayHost,
+  limits: Limits,
+  connections: Connections,
+  transport: Transport,
+  first: Buffer,
+): void {
+  const { remoteAddress, remotePort } = transport.socket;
+  const connection = serveHttp1(
+    host,
+    limits,
+    (reader) => {
+      transport.reader = reader;
+      return transport;
+    },
+    (relay) => {
+      relay.exchange.peerAddress = `${remoteAddress}:${remotePort}`;
+    },
+  );
+  connections.add(connection);
+  connection.onBytes(first, 0, first.length);
+  transport.resume();
+}

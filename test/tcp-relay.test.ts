@@ -1,0 +1,304 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { connect } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import type { Backend } from './fixture/backend.ts';
+import { rawBackend } from './fixture/backend.ts';
+import { type RawClient, rawClient } from './fixture/client.ts';
+import { explain, relay } from './fixture/relay.ts';
+import { metric, type TcpMeshOptions, tcpMesh } from './fixture/tcp-mesh.ts';
+import { turn, until } from './fixture/wait.ts';
+
+const TCP: TcpMeshOptions = { service: { protocol: 'tcp' } };
+
+async function backend(
+  context: TestContext,
+  onText: Parameters<typeof rawBackend>[0] = ({ socket }, added) => void socket.write(`echo ${added}`),
+): Promise<Backend> {
+  const one = await rawBackend(onText);
+  context.after(() => one.close());
+  return one;
+}
+
+async function client(context: TestContext, address: string): Promise<RawClient> {
+  const one = await rawClient(address);
+  context.after(() => one.close());
+  return one;
+}
+
+test('bytes go through both sidecars by mTLS and are counted at both, with the identity of the caller', async (context) => {
+  const app = await backend(context);
+  const mesh = await tcpMesh(context, app.address, TCP);
+  const caller = await client(context, mesh.address);
+  caller.send('ping');
+  await caller.expect('echo ping');
+  assert.equal(app.received, 'ping', 'the application sees no header');
+  const edges = [
+    [mesh.outbound.admin, { reporter: 'source' }],
+    [mesh.inbound.admin, { reporter: 'destination', source_principal: 'spiffe://mesh.local/ns/t/sa/web' }],
+  ] as const;
+  for (const [admin, labels] of edges) {
+    const wanted = {
+      ...labels,
+      source_workload: 'web',
+      destination_service_name: 'app',
+      request_protocol: 'tcp',
+      connection_security_policy: 'mutual_tls',
+    };
+    assert.equal(await metric(admin, 'istio_tcp_connections_opened_total', wanted), 1);
+    assert.equal(await metric(admin, 'istio_tcp_connections_closed_total', wanted), 0);
+    assert.equal(await metric(admin, 'istio_tcp_received_bytes_total', wanted), 4);
+    assert.equal(await metric(admin, 'istio_tcp_sent_bytes_total', wanted), 9);
+    assert.equal(await metric(admin, 'tulle_connections_active'), 1);
+  }
+  caller.socket.end();
+  assert.equal(await caller.untilEnd(), 'echo ping');
+  for (const [admin] of edges) {
+    await until('the end', async () => (await metric(admin, 'istio_tcp_connections_closed_total')) === 1);
+    assert.equal(await metric(admin, 'tulle_tcp_failures_total'), 0);
+  }
+});
+
+test('a server that speaks first is waited for no longer than the detect timeout, and the log says once how to spare the wait', async (context) => {
+  const app = await backend(context, () => {});
+  const greeting = new Set<object>();
+  const greet = () => {
+    for (const { socket } of app.connections)
+      if (!greeting.has(socket)) {
+        greeting.add(socket);
+        socket.write('220 mail.test ESMTP\r\n');
+      }
+  };
+  const mesh = await tcpMesh(context, app.address, { outbound: { detectMs: 30 } });
+  for (let round = 1; round <= 2; round++) {
+    const caller = await client(context, mesh.address);
+    await until('the connection', () => app.connections.length === round);
+    greet();
+    await caller.expect('220 mail.test ESMTP\r\n');
+    caller.send('QUIT\r\n');
+    await until('the command', () => app.received.endsWith('QUIT\r\n'));
+  }
+  assert.equal(await metric(mesh.outbound.admin, 'tulle_detect_timeouts_total', { listener: 'outbound' }), 2);
+});
+
+test('an opaque port and a tcp service are not waited for', async (context) => {
+  const app = await backend(context, () => {});
+  for (const service of [{ protocol: 'tcp' }, { port: 3306 }]) {
+    const mesh = await tcpMesh(context, app.address, { service, outbound: { detectMs: 600_000 } });
+    const before = app.connections.length;
+    await client(context, mesh.address);
+    await until('the connection', () => app.connections.length === before + 1);
+    assert.equal(await metric(mesh.outbound.admin, 'tulle_detected_protocols_total'), 0);
+  }
+});
+
+test('what a client says first decides: HTTP is routed as HTTP, the rest passes unread, also a byte at a time', async (context) => {
+  const app = await backend(context, ({ socket }, added) => {
+    if (added.includes('HTTP/1.1')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    else socket.write(`got ${added}`);
+  });
+  const mesh = await tcpMesh(context, app.address, { outbound: { detectMs: 600_000 } });
+  for (const slow of [false, true]) {
+    for (const [text, answer] of [
+      ['GET / HTTP/1.1\r\nHost: whatever\r\n\r\n', 'HTTP/1.1 200 OK'],
+      ['PING\r\n', 'got'],
+      ['*1\r\n$4\r\nPING\r\n', 'got'],
+    ] as const) {
+      const caller = await client(context, mesh.address);
+      for (const piece of slow ? text : [text]) {
+        caller.send(piece);
+        await turn();
+      }
+      await caller.expect(answer);
+    }
+  }
+  assert.match(app.received, /x-request-id: /, 'HTTP went through the engine');
+  for (const { text } of app.connections)
+    assert.ok(['PING\r\n', '*1\r\n$4\r\nPING\r\n'].includes(text) || text.startsWith('GET '), text);
+  const detected = (protocol: string) =>
+    metric(mesh.outbound.admin, 'tulle_detected_protocols_total', { listener: 'outbound', protocol });
+  assert.deepEqual([await detected('http1'), await detected('opaque')], [2, 4]);
+});
+
+test('half-close is kept both ways through both sidecars', async (context) => {
+  const app = await backend(context, () => {});
+  const mesh = await tcpMesh(context, app.address, TCP);
+  const caller = await client(context, mesh.address);
+  caller.socket.end('question');
+  await until('the FIN at the application', () => app.connections[0]?.ended === true);
+  assert.equal(app.received, 'question');
+  assert.equal(await caller.untilEnd(), '');
+});
+
+test('a server that half-closes first still gets what the client says', async (context) => {
+  const { createServer } = await import('node:net');
+  let text = '';
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.end('bye');
+    socket.on('error', () => {});
+    socket.on('data', (bytes) => {
+      text += bytes.toString();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  context.after(() => server.close());
+  const bound = server.address();
+  const mesh = await tcpMesh(
+    context,
+    `127.0.0.1:${bound !== null && typeof bound === 'object' ? bound.port : 0}`,
+    TCP,
+  );
+  const caller = await client(context, mesh.address);
+  assert.equal(await caller.untilEnd(), 'bye');
+  caller.socket.end('late words');
+  await until('the late words', () => text === 'late words');
+});
+
+test('a reset goes through both sidecars as one, both ways: a part is not taken for the whole', async (context) => {
+  const app = await backend(context);
+  const mesh = await tcpMesh(context, app.address, TCP);
+  for (const side of ['client', 'server']) {
+    const caller = await client(context, mesh.address);
+    const errors: string[] = [];
+    caller.socket.on('error', (error: NodeJS.ErrnoException) => errors.push(`client ${error.code}`));
+    caller.send('x');
+    await caller.expect('echo x');
+    const server = app.connections.at(-1)?.socket ?? assert.fail();
+    server.on('error', (error: NodeJS.ErrnoException) => errors.push(`server ${error.code}`));
+    (side === 'client' ? caller.socket : server).resetAndDestroy();
+    await until('the reset at the other end', () => errors.length > 0);
+    assert.deepEqual(errors, [`${side === 'client' ? 'server' : 'client'} ECONNRESET`]);
+  }
+});
+
+test('much goes through both sidecars unchanged, both ways at once', async (context) => {
+  const hash = createHash('sha256');
+  const { createServer } = await import('node:net');
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.pipe(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  context.after(() => server.close());
+  const bound = server.address();
+  const mesh = await tcpMesh(
+    context,
+    `127.0.0.1:${bound !== null && typeof bound === 'object' ? bound.port : 0}`,
+    TCP,
+  );
+  const [host = '', port] = mesh.address.split(':');
+  const caller = connect({ host, port: Number(port) });
+  context.after(() => caller.destroy());
+  let got = 0;
+  caller.on('data', (bytes) => {
+    hash.update(bytes);
+    got += bytes.length;
+  });
+  const all = randomBytes(24 * 1024 * 1024);
+  caller.end(all);
+  await until('all of it', () => got >= all.length || caller.destroyed);
+  assert.equal(hash.digest('hex'), createHash('sha256').update(all).digest('hex'));
+});
+
+test('allow: a caller that it names gets in, another is reset, and both sides know why', async (context) => {
+  const app = await backend(context);
+  const mesh = await tcpMesh(context, app.address, {
+    ...TCP,
+    annotations: { 'tulle.dev/allow': 'web' },
+    callers: ['web', 'thief'],
+  });
+  const caller = await client(context, mesh.callers.get('web') ?? '');
+  caller.send('x');
+  await caller.expect('echo x');
+  const thief = await client(context, mesh.callers.get('thief') ?? '');
+  const errors: string[] = [];
+  thief.socket.on('error', (error: NodeJS.ErrnoException) => errors.push(error.code ?? ''));
+  thief.send('secret');
+  await until('the reset', () => thief.closed);
+  assert.deepEqual([thief.text, errors], ['', ['ECONNRESET']]);
+  assert.equal(app.received, 'x');
+  assert.equal(
+    await metric(mesh.inbound.admin, 'tulle_tcp_failures_total', { reason: 'not-allowed', source_workload: 'thief' }),
+    1,
+  );
+  const [told] = (await (await fetch(`http://${mesh.inbound.admin}/explain`)).json()) as { id: string }[];
+  const { reason, detail, method, peer } = await explain(mesh.inbound.admin, told?.id ?? '');
+  assert.deepEqual(
+    [reason, method, peer, detail],
+    ['not-allowed', 'TCP', 't/thief', 't/thief may not call t/app: tulle.dev/allow "web" of t/app'],
+  );
+});
+
+test('strict: an attacker in plain text does not reach the application, a sidecar does', async (context) => {
+  const app = await backend(context);
+  const mesh = await tcpMesh(context, app.address, { ...TCP, annotations: { 'tulle.dev/mtls': 'strict' } });
+  for (const text of ['PING\r\n', '\u0000\u0001', '\u0016\u0003\u0001\u0000\u0004\u0002\u0000\u0000\u0000']) {
+    const attacker = await client(context, mesh.inbound.address);
+    attacker.send(text);
+    await until('the reset', () => attacker.closed);
+    assert.equal(attacker.text, '');
+  }
+  assert.equal(app.connections.length, 0);
+  assert.equal(await metric(mesh.inbound.admin, 'tulle_tcp_failures_total', { reason: 'mtls-required' }), 3);
+  const caller = await client(context, mesh.address);
+  caller.send('x');
+  await caller.expect('echo x');
+});
+
+test('permissive: plain clients of an opaque service get in, those too that wait for the server', async (context) => {
+  const app = await backend(context, () => {});
+  const mesh = await tcpMesh(context, app.address, { ...TCP, inbound: { detectMs: 30 } });
+  const speaks = await client(context, mesh.inbound.address);
+  speaks.send('HELLO');
+  await until('the word', () => app.received === 'HELLO');
+  await client(context, mesh.inbound.address);
+  await until('the silent one', () => app.connections.length === 2);
+  app.connections[1]?.socket.write('greeting');
+});
+
+test('a connect that fails is tried at another endpoint with the first bytes; one that nobody takes is reset and told', async (context) => {
+  const app = await backend(context);
+  const mesh = await tcpMesh(context, app.address, {
+    ...TCP,
+    annotations: { 'tulle.dev/balance': 'round-robin' },
+    endpoints: ['127.0.0.1:1'],
+  });
+  for (let round = 0; round < 4; round++) {
+    const caller = await client(context, mesh.address);
+    caller.send(`x${round}`);
+    await caller.expect(`echo x${round}`);
+  }
+  const nobody = await relay(
+    context,
+    { services: [{ name: 'app', namespace: 't', port: 7000, protocol: 'tcp', endpoints: ['127.0.0.1:1'] }] },
+    { outboundServices: [{ service: 't/app', address: '127.0.0.1:0' }] },
+  );
+  const lost = await client(context, nobody.addresses.outboundServices?.['t/app'] ?? '');
+  await until('the reset', () => lost.closed);
+  assert.equal(await metric(nobody.admin, 'tulle_tcp_failures_total', { reason: 'connect-failed' }), 1);
+  const [told] = (await (await fetch(`http://${nobody.admin}/explain`)).json()) as { attempts: object[] }[];
+  assert.equal(told?.attempts.length, 3);
+});
+
+test('the limit of connections holds for opaque ones, and a place that comes free is used', async (context) => {
+  const app = await backend(context);
+  const mesh = await tcpMesh(context, app.address, {
+    ...TCP,
+    annotations: { 'tulle.dev/limits': 'connections 1' },
+  });
+  const first = await client(context, mesh.address);
+  first.send('x');
+  await first.expect('echo x');
+  const second = await client(context, mesh.address);
+  await until('the reset', () => second.closed);
+  assert.equal(await metric(mesh.outbound.admin, 'tulle_tcp_failures_total', { reason: 'pool-full' }), 1);
+  first.socket.end();
+  await first.untilEnd();
+  await until('a place', async () => {
+    const third = await rawClient(mesh.address);
+    third.send('y');
+    await until('an answer or the end', () => third.closed || third.text !== '');
+    third.close();
+    return third.text === 'echo y';
+  });
+});
