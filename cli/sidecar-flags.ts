@@ -85,7 +85,8 @@ export const SIDECAR_FLAGS: readonly Flag[] = [
   {
     name: 'detect-timeout',
     argument: '<duration>',
-    description: 'how long to wait for first bytes that tell the protocol, before the server is taken to speak first',
+    description:
+      'how long to wait for first bytes that tell the protocol, before the server is taken to speak first',
     initial: '1s',
   },
   {

@@ -138,7 +138,14 @@ test('limits that would let no request in, or any, are refused', () => {
 });
 
 test('a time that is none names its flag', () => {
-  for (const flag of ['--drain', '--connect-timeout', '--head-timeout', '--idle-timeout', '--detect-timeout', '--tcp-idle-timeout']) {
+  for (const flag of [
+    '--drain',
+    '--connect-timeout',
+    '--head-timeout',
+    '--idle-timeout',
+    '--detect-timeout',
+    '--tcp-idle-timeout',
+  ]) {
     assert.throws(() => options(...BASE, flag, '0s'), {
       message: new RegExp(`^${flag} "0s" is not a duration; `),
     });

@@ -222,5 +222,8 @@ test('what first bytes were found to be is told by listener', async () => {
   const detected = families.get('tulle_detected_protocols_total');
   assert.equal(find(detected, { listener: 'inbound', protocol: 'tls' })?.value, 1);
   assert.equal(find(detected, { listener: 'outbound', protocol: 'opaque' })?.value, 2);
-  assert.deepEqual(families.get('tulle_detect_timeouts_total')?.samples.map(({ value }) => value), [1]);
+  assert.deepEqual(
+    families.get('tulle_detect_timeouts_total')?.samples.map(({ value }) => value),
+    [1],
+  );
 });

@@ -176,8 +176,7 @@ function registerHistograms(registry: Registry, labelled: Labelled): void {
     read: (stats: EdgeStats) => { counts: Float64Array; sum: number },
   ): void => {
     const series = function* () {
-      for (const { stats, labels } of labelled())
-        if (stats.requests > 0) yield { labels, ...read(stats) };
+      for (const { stats, labels } of labelled()) if (stats.requests > 0) yield { labels, ...read(stats) };
     };
     registry.registerMetric(countedHistogram(name, help, bounds, series));
   };
