@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, globSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** Something that tests need and npm does not bring. */
@@ -12,8 +12,39 @@ export interface Prerequisite {
   readonly packages: readonly string[];
 }
 
-/** None yet. Parts of the project that need a program add it: Redis, PostgreSQL, Chromium ... */
-const PREREQUISITES: readonly Prerequisite[] = [];
+/** Where Debian keeps PostgreSQL's own programs; undefined when it is not installed. */
+export function postgresPrograms(): string | undefined {
+  return globSync('/usr/lib/postgresql/*/bin').sort().at(-1);
+}
+
+const PREREQUISITES: readonly Prerequisite[] = [
+  {
+    name: 'Redis',
+    why: 'tcp-redis.e2e.test.ts: a real server and client through both sidecars',
+    isThere: () => onPath('redis-server') && onPath('redis-cli'),
+    packages: ['redis-server', 'redis-tools'],
+  },
+  {
+    name: 'PostgreSQL',
+    why: 'tcp-postgres.e2e.test.ts: a real server and client through both sidecars',
+    isThere: () => postgresPrograms() !== undefined && onPath('psql'),
+    packages: ['postgresql', 'postgresql-client'],
+  },
+];
+
+/** What Debian asks before it starts a service that it has installed (invoke-rc.d). */
+const SERVICE_POLICY = '/usr/sbin/policy-rc.d';
+
+/** Runs an installation that starts no service: nothing of it listens afterwards. */
+export function withoutServices(install: () => void): void {
+  const own = !existsSync(SERVICE_POLICY);
+  if (own) writeFileSync(SERVICE_POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    install();
+  } finally {
+    if (own) rmSync(SERVICE_POLICY);
+  }
+}
 
 /** Whether a program is there to be run. */
 export function onPath(command: string): boolean {
@@ -47,7 +78,7 @@ export function ensurePrerequisites(needed: readonly Prerequisite[] = PREREQUISI
   }
   console.log(`installing ${told}:\n  ${line}`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  spawnSync('sh', ['-c', line], { stdio: ['ignore', 'ignore', 'inherit'], env });
+  withoutServices(() => spawnSync('sh', ['-c', line], { stdio: ['ignore', 'ignore', 'inherit'], env }));
   const still = missing.filter((one) => !one.isThere());
   if (still.length > 0) {
     throw new Error(`${still.map(({ name }) => name).join(', ')} still missing after:\n  ${line}`);

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { connect } from 'node:net';
+import { readFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { createServer as createTlsServer, connect as tlsConnect } from 'node:tls';
+import { issueFiles } from '../control-plane/authority/issue-files.ts';
+import { writeProxyHeader } from '../sidecar/tcp/proxy-header.ts';
 import type { Backend } from './fixture/backend.ts';
 import { rawBackend } from './fixture/backend.ts';
 import { type RawClient, rawClient } from './fixture/client.ts';
-import { explain, relay } from './fixture/relay.ts';
+import { explain, relay, temporaryDir } from './fixture/relay.ts';
 import { metric, type TcpMeshOptions, tcpMesh } from './fixture/tcp-mesh.ts';
 import { turn, until } from './fixture/wait.ts';
 
@@ -149,7 +154,6 @@ test('half-close is kept both ways through both sidecars', async (context) => {
 });
 
 test('a server that half-closes first still gets what the client says', async (context) => {
-  const { createServer } = await import('node:net');
   let text = '';
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.end('bye');
@@ -191,7 +195,6 @@ test('a reset goes through both sidecars as one, both ways: a part is not taken 
 
 test('much goes through both sidecars unchanged, both ways at once', async (context) => {
   const hash = createHash('sha256');
-  const { createServer } = await import('node:net');
   const server = createServer((socket) => {
     socket.on('error', () => {});
     socket.pipe(socket);
@@ -310,4 +313,102 @@ test('the limit of connections holds for opaque ones, and a place that comes fre
   const third = await client(context, mesh.address);
   third.send('y');
   await third.expect('echo y');
+});
+
+/** Speaks mesh mTLS with the certificate of `t/web`, and says `first` as an opaque stream. Returns all that comes back. */
+async function meshStream(
+  context: TestContext,
+  identity: { cert: string; key: string; bundle: string },
+  address: string,
+  first: Buffer | string,
+): Promise<string> {
+  const [host = '', port] = address.split(':');
+  const socket = tlsConnect({
+    host,
+    port: Number(port),
+    key: readFileSync(identity.key),
+    cert: readFileSync(identity.cert),
+    ca: readFileSync(identity.bundle),
+    ALPNProtocols: ['tulle/1+tcp'],
+    checkServerIdentity: () => undefined,
+  });
+  context.after(() => socket.destroy());
+  socket.on('secureConnect', () => socket.write(first));
+  return new Promise((resolve) => {
+    let text = '';
+    socket.on('data', (bytes) => {
+      text += bytes.toString('latin1');
+      socket.end();
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(text));
+  });
+}
+
+test('an attacker of the mesh whose stream is for another service, or for none, does not reach the application', async (context) => {
+  const app = await backend(context);
+  const dir = temporaryDir(context);
+  const identityOf = (workload: string) => issueFiles(join(dir, 'ca'), 'mesh.local', workload);
+  const inbound = await relay(
+    context,
+    { services: [{ name: 'app', namespace: 't', port: 7000, protocol: 'tcp' }] },
+    {
+      inbound: '127.0.0.1:0',
+      workload: { service: 't/app', address: app.address },
+      identity: await identityOf('t/app'),
+    },
+  );
+  const web = await identityOf('t/web');
+  const header = (service: string) =>
+    writeProxyHeader({ service, port: 7000, source: undefined, destination: undefined });
+  const say = (first: Buffer | string) => meshStream(context, web, inbound.address, first);
+  assert.equal(await say(Buffer.concat([header('t/app'), Buffer.from('x')])), 'echo x');
+  assert.equal(await say(Buffer.concat([header('t/other'), Buffer.from('y')])), '');
+  assert.equal(await say('GET / HTTP/1.1\r\nHost: app\r\n\r\n'), '');
+  assert.equal(app.received, 'x');
+  assert.equal(await metric(inbound.admin, 'tulle_tcp_failures_total', { reason: 'wrong-service' }), 1);
+});
+
+test('TLS of an application passes through unread: by the service of its listener, and by its server name', async (context) => {
+  const dir = temporaryDir(context);
+  const files = await issueFiles(join(dir, 'own'), 'other.test', 'o/app');
+  const application = createTlsServer(
+    { key: readFileSync(files.key), cert: readFileSync(files.cert) },
+    (socket) => {
+      socket.on('error', () => {});
+      socket.pipe(socket);
+    },
+  );
+  await new Promise<void>((resolve) => application.listen(0, '127.0.0.1', resolve));
+  context.after(() => application.close());
+  const bound = application.address();
+  const address = `127.0.0.1:${bound !== null && typeof bound === 'object' ? bound.port : 0}`;
+  const mesh = await tcpMesh(context, address, { outbound: { outbound: '127.0.0.1:0', detectMs: 600_000 } });
+  const say = (to: string, servername?: string): Promise<string> => {
+    const [host = '', port] = to.split(':');
+    const socket = tlsConnect({
+      host,
+      port: Number(port),
+      rejectUnauthorized: false,
+      ...(servername !== undefined && { servername }),
+    });
+    context.after(() => socket.destroy());
+    socket.on('secureConnect', () => socket.write('ping'));
+    return new Promise((resolve) => {
+      socket.on('data', (bytes) => resolve(bytes.toString()));
+      socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'error'));
+      socket.on('close', () => resolve('closed'));
+    });
+  };
+  const general = mesh.outbound.addresses.outbound ?? '';
+  assert.equal(await say(mesh.address, 'whatever.test'), 'ping');
+  assert.equal(await say(general, 'APP.t.svc.cluster.local'), 'ping');
+  assert.equal(await say(general, 'www.example.com'), 'ECONNRESET');
+  assert.equal(await say(general), 'ECONNRESET');
+  const { admin } = mesh.outbound;
+  assert.equal(await metric(admin, 'tulle_tcp_failures_total', { reason: 'sni-unknown' }), 2);
+  assert.equal(await metric(admin, 'tulle_detected_protocols_total', { protocol: 'tls' }), 4);
+  const edge = { destination_service_name: 'app', connection_security_policy: 'mutual_tls' };
+  assert.equal(await metric(admin, 'istio_tcp_connections_opened_total', edge), 2);
+  assert.equal(await metric(mesh.inbound.admin, 'istio_tcp_connections_opened_total', edge), 2);
 });

@@ -331,7 +331,7 @@ test('a mesh peer that calls a proxy without identity is not passed on to the ap
 });
 
 test('a client that says nothing is cut off when it has been idle too long', async (context) => {
-  const { client } = await inbound(context, { limits: { idleMs: 30 } });
+  const { client } = await inbound(context, { spoken: 'http', limits: { idleMs: 30 } });
   assert.equal(await (await client()).untilEnd(), '');
 });
 
