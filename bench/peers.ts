@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { withoutServices } from '../test/prerequisites.ts';
 import { envoyPeer } from './proxies/envoy.ts';
 import { haproxyPeer } from './proxies/haproxy.ts';
 import { nginxPeer } from './proxies/nginx.ts';
@@ -47,16 +48,11 @@ function run(command: string, args: readonly string[], environment: NodeJS.Proce
 
 /** Installs Debian packages without letting them start their services: nginx would take port 80. */
 function aptInstall(names: readonly string[]): void {
-  const policy = '/usr/sbin/policy-rc.d';
-  const own = !existsSync(policy);
-  if (own) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
-  try {
-    const environment = { DEBIAN_FRONTEND: 'noninteractive' };
+  const environment = { DEBIAN_FRONTEND: 'noninteractive' };
+  withoutServices(() => {
     run('apt-get', ['-qq', 'update'], environment);
     run('apt-get', ['-qq', 'install', '-y', '--no-install-recommends', ...names], environment);
-  } finally {
-    if (own) rmSync(policy);
-  }
+  });
 }
 
 function findDebianPrograms(): void {

@@ -41,6 +41,11 @@ export function durationOption(flag: string, text: string): number {
   return ms;
 }
 
+/** A duration in ms, or 0 for none. Throws an Error that names the flag. */
+export function durationOrNoneOption(flag: string, text: string): number {
+  return text === '0' ? 0 : durationOption(flag, text);
+}
+
 /** A whole number from `least` to `most`. Throws an Error that names the flag. */
 export function countOption(flag: string, text: string, least: number, most: number): number {
   const count = Number(text);

@@ -42,6 +42,11 @@ export const SIDECAR_FLAGS: readonly Flag[] = [
     argument: '<host:port>',
     description: "take the workload's own calls here, routed by Host",
   },
+  {
+    name: 'outbound-service',
+    argument: '<ns/name=host:port...>',
+    description: 'take calls to this one service here, whatever they speak',
+  },
   { name: 'gateway', argument: '<host:port>', description: 'serve a Gateway here' },
   { name: 'gateway-name', argument: '<ns/name>', description: 'which Gateway, if there are several' },
   {
@@ -87,6 +92,19 @@ export const SIDECAR_FLAGS: readonly Flag[] = [
     argument: '<duration>',
     description: 'how long a client may keep a connection without a request',
     initial: '10m',
+  },
+  {
+    name: 'detect-timeout',
+    argument: '<duration>',
+    description:
+      'how long to wait for first bytes that tell the protocol, before the server is taken to speak first',
+    initial: '1s',
+  },
+  {
+    name: 'tcp-idle-timeout',
+    argument: '<duration>',
+    description: 'how long nothing may move on an opaque connection; 0: for ever',
+    initial: '1h',
   },
   { name: 'access-log', description: 'log a line for each request' },
   { name: 'log-level', argument: '<level>', description: 'debug, info, warn or error', initial: 'info' },

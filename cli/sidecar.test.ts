@@ -15,6 +15,8 @@ test('the least that a sidecar is started with: its defaults are those of the he
     drainMs: 10_000,
     connectMs: 2000,
     maxQueueMs: 250,
+    detectMs: 1000,
+    tcpIdleMs: 3_600_000,
     limits: { headBytes: 65_536, headers: 100, headMs: 10_000, idleMs: 600_000 },
     accessLog: false,
   });
@@ -31,6 +33,8 @@ test('every flag becomes its option', () => {
     ['--service-account', 'runner'],
     ['--inbound', '127.0.0.1:4143'],
     ['--outbound', '127.0.0.1:4140'],
+    ['--outbound-service', 'shop/db=127.0.0.1:5432'],
+    ['--outbound-service', 'shop/cache=[::1]:0'],
     ['--gateway', '0.0.0.0:80'],
     ['--gateway-name', 'shop/edge'],
     ['--admin', '127.0.0.1:9901'],
@@ -41,6 +45,8 @@ test('every flag becomes its option', () => {
     ['--max-headers', '7'],
     ['--head-timeout', '1s'],
     ['--idle-timeout', '1m'],
+    ['--detect-timeout', '200ms'],
+    ['--tcp-idle-timeout', '0'],
   ];
   assert.deepEqual(options(...flags.flat(), '--access-log'), {
     controlPlane: ['a:1', '[::1]:2'],
@@ -50,6 +56,10 @@ test('every flag becomes its option', () => {
     workload: { service: 'shop/orders', address: '127.0.0.1:9001', serviceAccount: 'runner' },
     inbound: '127.0.0.1:4143',
     outbound: '127.0.0.1:4140',
+    outboundServices: [
+      { service: 'shop/db', address: '127.0.0.1:5432' },
+      { service: 'shop/cache', address: '[::1]:0' },
+    ],
     gateway: '0.0.0.0:80',
     gatewayName: 'shop/edge',
     admin: '127.0.0.1:9901',
@@ -57,6 +67,8 @@ test('every flag becomes its option', () => {
     drainMs: 3000,
     connectMs: 500,
     maxQueueMs: 250,
+    detectMs: 200,
+    tcpIdleMs: 0,
     limits: { headBytes: 1024, headers: 7, headMs: 1000, idleMs: 60_000 },
     accessLog: true,
   });
@@ -68,7 +80,7 @@ test('a sidecar has one source of configuration, and something to listen on', ()
   refused([...BASE, '--control-plane', 'a:1'], source);
   refused(
     ['--standalone', 'mesh.yaml', '--admin', 'a:1'],
-    'nothing to listen on: give --inbound, --outbound or --gateway with HOST:PORT',
+    'nothing to listen on: give --inbound, --outbound, --outbound-service or --gateway with HOST:PORT',
   );
 });
 
@@ -100,6 +112,17 @@ test('a workload that is none, or two, or without an address, is told', () => {
   }
 });
 
+test('a service to take calls to has a name of its namespace and an address', () => {
+  for (const text of ['db=a:1', 'shop/db=a:1=b', '=a:1', 'Shop/db=a:1']) {
+    const meant = 'write NAMESPACE/NAME=HOST:PORT, like shop/db=127.0.0.1:5432';
+    refused(
+      ['--standalone', 'm', '--outbound-service', text],
+      `--outbound-service "${text}" is not a service and an address; ${meant}`,
+    );
+  }
+  assert.throws(() => options('--standalone', 'm', '--outbound-service', 'shop/db'), /--outbound-service ""/);
+});
+
 test('an identity is three files', () => {
   for (const text of ['', 'cert', 'cert,key', 'cert,key,', 'cert,,bundle', 'a,b,c,d']) {
     refused([...BASE, '--identity', text], `--identity "${text}" is not three files; write CERT,KEY,BUNDLE`);
@@ -117,7 +140,14 @@ test('limits that would let no request in, or any, are refused', () => {
 });
 
 test('a time that is none names its flag', () => {
-  for (const flag of ['--drain', '--connect-timeout', '--head-timeout', '--idle-timeout']) {
+  for (const flag of [
+    '--drain',
+    '--connect-timeout',
+    '--head-timeout',
+    '--idle-timeout',
+    '--detect-timeout',
+    '--tcp-idle-timeout',
+  ]) {
     assert.throws(() => options(...BASE, flag, '0s'), {
       message: new RegExp(`^${flag} "0s" is not a duration; `),
     });

@@ -6,6 +6,7 @@ import {
   addressOption,
   countOption,
   durationOption,
+  durationOrNoneOption,
   keyOption,
   logLevelOption,
   nameOption,
@@ -30,8 +31,11 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
   if ((standalone === undefined) === (controlPlane === undefined)) {
     throw new Error('give either --standalone MESH.YAML or --control-plane HOST:PORT');
   }
-  if (inbound === undefined && outbound === undefined && gateway === undefined) {
-    throw new Error('nothing to listen on: give --inbound, --outbound or --gateway with HOST:PORT');
+  const outboundServices = list(given['outbound-service'])?.map(outboundServiceOption);
+  if ([inbound, outbound, gateway, outboundServices].every((one) => one === undefined)) {
+    throw new Error(
+      'nothing to listen on: give --inbound, --outbound, --outbound-service or --gateway with HOST:PORT',
+    );
   }
   if (flags['service-account'] !== undefined && flags.workload === undefined) {
     throw new Error('--service-account is that of --workload: give both');
@@ -49,6 +53,7 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
     }),
     ...(inbound !== undefined && { inbound: addressOption('--inbound', inbound) }),
     ...(outbound !== undefined && { outbound: addressOption('--outbound', outbound) }),
+    ...(outboundServices !== undefined && { outboundServices }),
     ...(gateway !== undefined && { gateway: addressOption('--gateway', gateway) }),
     ...(flags['gateway-name'] !== undefined && {
       gatewayName: keyOption('--gateway-name', flags['gateway-name']),
@@ -61,6 +66,12 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
     }),
     ...(flags['max-queue-time'] !== undefined && {
       maxQueueMs: durationOption('--max-queue-time', flags['max-queue-time']),
+    }),
+    ...(flags['detect-timeout'] !== undefined && {
+      detectMs: durationOption('--detect-timeout', flags['detect-timeout']),
+    }),
+    ...(flags['tcp-idle-timeout'] !== undefined && {
+      tcpIdleMs: durationOrNoneOption('--tcp-idle-timeout', flags['tcp-idle-timeout']),
     }),
     limits: limitsOption(flags),
     accessLog: given['access-log'] === true,
@@ -102,6 +113,16 @@ function identityOption(text: string): NonNullable<SidecarOptions['identity']> {
     throw new Error(`--identity "${text}" is not three files; write CERT,KEY,BUNDLE`);
   }
   return { cert, key, bundle };
+}
+
+function outboundServiceOption(text: string): NonNullable<SidecarOptions['outboundServices']>[number] {
+  const [service = '', address = '', ...rest] = text.split('=');
+  if (!isWorkload(service) || rest.length > 0) {
+    throw new Error(
+      `--outbound-service "${text}" is not a service and an address; write NAMESPACE/NAME=HOST:PORT, like shop/db=127.0.0.1:5432`,
+    );
+  }
+  return { service, address: addressOption('--outbound-service', address) };
 }
 
 function workloadOption(

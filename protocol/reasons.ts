@@ -30,6 +30,10 @@ export const REASONS = {
   'try-timeout': 'The attempt took longer than its try-timeout.',
   'pool-full': 'The limits of the service are reached.',
   overloaded: 'The proxy has more work than its core can do.',
+  'sni-unknown': 'A TLS connection names no server that is known here.',
+  'wrong-service': 'An opaque stream was meant for another service than the one behind this sidecar.',
+  'bad-stream-header': 'A mesh peer did not say for which service its opaque stream is.',
+  'tcp-idle': 'Nothing moved on an opaque connection for longer than its idle limit.',
   'client-closed': 'The client went away before the response was complete.',
   'not-ready': 'This proxy has no configuration yet.',
 } as const satisfies Record<string, string>;

@@ -11,16 +11,21 @@ import type { IdentitySource } from './identity/identity.ts';
 import { type Acceptor, accept } from './listeners/accept.ts';
 import { openAdmin } from './listeners/admin.ts';
 import { certsView, configView, type Readiness } from './listeners/admin-views.ts';
+import type { ArrivalHost } from './listeners/arrival.ts';
 import { Connections } from './listeners/connections.ts';
 import { forwardedFor } from './listeners/forwarded-for.ts';
 import { GatewayRouter } from './listeners/gateway.ts';
-import { HttpArrival, type HttpParts } from './listeners/http-arrival.ts';
+import { HttpListener } from './listeners/http-listener.ts';
 import { InboundRouter } from './listeners/inbound.ts';
 import { InboundListener } from './listeners/inbound-listener.ts';
 import type { MtlsParts } from './listeners/mtls-parts.ts';
+import type { OpaqueHost } from './listeners/opaque-relay.ts';
 import { OutboundRouter } from './listeners/outbound.ts';
+import { OutboundServiceListener } from './listeners/outbound-service.ts';
 import { Overload } from './listeners/overload.ts';
 import type { RelayHost } from './listeners/relay.ts';
+import { type HttpParts, serveHttp } from './listeners/serve-http.ts';
+import { type SniPlan, sniOfServices, sniUnknown } from './listeners/sni-router.ts';
 import { type Log, SILENT } from './log.ts';
 import { openIdentity } from './open-identity.ts';
 import type { Addresses, DataPlaneView, RunningSidecar, SidecarOptions } from './options.ts';
@@ -33,6 +38,8 @@ import { type Carried, plainConnector, refusingConnector } from './upstream/conn
 const DRAIN_MS = 10_000;
 const CONNECT_MS = 2_000;
 const MAX_QUEUE_MS = 250;
+const DETECT_MS = 1_000;
+const TCP_IDLE_MS = 3_600_000;
 
 /**
  * Starts a data plane: configuration, identity, listeners, admin port. Resolves once all of them accept.
@@ -110,6 +117,7 @@ class Sidecar implements RunningSidecar {
     await Promise.all([
       this.openInbound(services),
       this.openOutbound(services),
+      this.openOutboundServices(services),
       this.openGateway(services, subscription),
       this.openAdminPort(),
       subscription.ready,
@@ -178,12 +186,12 @@ class Sidecar implements RunningSidecar {
     const router = new InboundRouter(services.pin(workload.service), workload.address, this.parts);
     this.inbound = router;
     const listener = new InboundListener({
-      ...this.httpParts(this.host('inbound', () => router.plan())),
+      http: this.httpParts(this.host('inbound', () => router.plan())),
+      opaque: this.opaqueHost('inbound', (caller) => router.admit(caller)),
+      limits: this.detectLimits,
       identity: this.identity,
       mtls: this.mtls,
-      strict: () => router.strict,
-      application: workload.address,
-      log: this.log,
+      workload: router,
     });
     this.closers.push(
       () => listener.close(),
@@ -195,11 +203,31 @@ class Sidecar implements RunningSidecar {
   private async openOutbound(services: RunningServices): Promise<void> {
     const { outbound, workload, namespace } = this.options;
     if (outbound === undefined) return;
-    const router = new OutboundRouter(services, namespace ?? workload?.service.split('/', 1)[0] ?? 'default');
+    const ownNamespace = namespace ?? workload?.service.split('/', 1)[0] ?? 'default';
+    const router = new OutboundRouter(services, ownNamespace);
     this.addresses.outbound = await this.serve(
       outbound,
       this.host('outbound', (exchange) => router.plan(exchange)),
+      sniOfServices(services, ownNamespace),
     );
+  }
+
+  private async openOutboundServices(services: RunningServices): Promise<void> {
+    const { outboundServices } = this.options;
+    if (outboundServices === undefined) return;
+    const bound: Record<string, string> = {};
+    this.addresses.outboundServices = bound;
+    for (const { service: key, address } of outboundServices) {
+      const service = services.pin(key);
+      const http = this.httpParts(this.host('outbound', (exchange) => service.planFor(exchange)));
+      const listener = new OutboundServiceListener({
+        service,
+        opaque: this.opaqueHost('outbound'),
+        limits: this.detectLimits,
+        serveHttp: (transport, first, protocol) => serveHttp(http, protocol, transport, first),
+      });
+      bound[key] = await this.listen(address, (socket) => listener.onSocket(socket));
+    }
   }
 
   private async openGateway(services: RunningServices, subscription: Subscription): Promise<void> {
@@ -220,6 +248,7 @@ class Sidecar implements RunningSidecar {
     this.addresses.gateway = await this.serve(
       gateway,
       this.host('gateway', (exchange) => router.plan(exchange), forwardedFor),
+      (serverName) => sniUnknown(serverName, `is named by no TLSRoute of ${name}`),
     );
   }
 
@@ -227,13 +256,35 @@ class Sidecar implements RunningSidecar {
     return { host, limits: this.limits, http2: DEFAULT_HTTP2_LIMITS, connections: this.connections };
   }
 
-  private serve(address: string, host: RelayHost): Promise<string> {
-    return this.listen(address, (socket) => {
-      const peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
-      new HttpArrival(this.httpParts(host), socket, (relay) => {
-        relay.exchange.peerAddress = peerAddress;
-      });
+  private opaqueHost(
+    kind: OpaqueHost['kind'],
+    admit: OpaqueHost['admit'] = () => [],
+  ): OpaqueHost & ArrivalHost {
+    const { recorder, wheel, connections, log, services } = this;
+    return {
+      kind,
+      wheel,
+      connections,
+      recorder,
+      detections: recorder.detections,
+      log,
+      idleMs: this.options.tcpIdleMs ?? TCP_IDLE_MS,
+      admit,
+      portOf: (key) => services?.use(key, performance.now()).resource?.service.port ?? 0,
+    };
+  }
+
+  private get detectLimits() {
+    return { ...this.limits, detectMs: this.options.detectMs ?? DETECT_MS };
+  }
+
+  private serve(address: string, host: RelayHost, sniPlan: SniPlan): Promise<string> {
+    const listener = new HttpListener({
+      http: this.httpParts(host),
+      opaque: this.opaqueHost(host.kind),
+      sniPlan,
     });
+    return this.listen(address, (socket) => listener.onSocket(socket));
   }
 
   private async listen(address: string, onSocket: Parameters<typeof accept>[1]): Promise<string> {
@@ -301,6 +352,8 @@ class Sidecar implements RunningSidecar {
     return {
       connections: this.connections.count,
       protections: this.recorder.protections.all(),
+      detections: this.recorder.detections.protocols(),
+      detectTimeouts: this.recorder.detections.timeouts(),
       ready: this.readiness().ready,
       controlPlaneConnected: state?.connected ?? false,
       certificateSecondsLeft: secondsLeft(identity?.notAfter),

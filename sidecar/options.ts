@@ -21,6 +21,8 @@ export interface SidecarOptions {
   workload?: { service: ServiceKey; serviceAccount?: string; address: string };
   inbound?: string;
   outbound?: string;
+  /** Listeners that take calls to one service each, whatever they speak. */
+  outboundServices?: readonly { readonly service: ServiceKey; readonly address: string }[];
   gateway?: string;
   /** `namespace/name` of the Gateway to serve; without it the only one. */
   gatewayName?: string;
@@ -34,6 +36,10 @@ export interface SidecarOptions {
   limits?: Partial<Limits>;
   /** How long a request may wait for this process when it is overloaded, in ms; 0: for ever. */
   maxQueueMs?: number;
+  /** How long to wait for first bytes that tell the protocol, in ms. */
+  detectMs?: number;
+  /** How long nothing may move on an opaque connection, in ms; 0: for ever. */
+  tcpIdleMs?: number;
   /** How long a connect to an endpoint may take, in ms. */
   connectMs?: number;
   /** This process is one of several that listen on the same addresses. */
@@ -65,6 +71,8 @@ export interface DataPlaneView {
 export interface Addresses {
   inbound?: string;
   outbound?: string;
+  /** By service. */
+  outboundServices?: Record<ServiceKey, string>;
   gateway?: string;
   admin?: string;
 }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, globSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** Something that tests need and npm does not bring. */
@@ -14,6 +14,11 @@ export interface Prerequisite {
   readonly otherwise?: string;
 }
 
+/** Where Debian keeps PostgreSQL's own programs; undefined when it is not installed. */
+export function postgresPrograms(): string | undefined {
+  return globSync('/usr/lib/postgresql/*/bin').sort().at(-1);
+}
+
 /** Parts of the project that need a program add it: Redis, PostgreSQL, Chromium ... */
 const PREREQUISITES: readonly Prerequisite[] = [
   {
@@ -23,6 +28,18 @@ const PREREQUISITES: readonly Prerequisite[] = [
     packages: ['golang-go (>= 2:1.21~)'],
     otherwise:
       'curl -fsSL https://go.dev/dl/go1.26.8.linux-amd64.tar.gz | tar -xzC /usr/local && ln -s /usr/local/go/bin/go /usr/local/bin/go',
+  },
+  {
+    name: 'Redis',
+    why: 'tcp-redis.e2e.test.ts: a real server and client through both sidecars',
+    isThere: () => onPath('redis-server') && onPath('redis-cli'),
+    packages: ['redis-server', 'redis-tools'],
+  },
+  {
+    name: 'PostgreSQL',
+    why: 'tcp-postgres.e2e.test.ts: a real server and client through both sidecars',
+    isThere: () => postgresPrograms() !== undefined && onPath('psql'),
+    packages: ['postgresql', 'postgresql-client'],
   },
 ];
 
@@ -34,6 +51,20 @@ function goVersion(): number {
   });
   const [, major = '0', minor = '0'] = /go(\d+)\.(\d+)/.exec(stdout ?? '') ?? [];
   return Number(major) + Number(minor) / 100;
+}
+
+/** What Debian asks before it starts a service that it has installed (invoke-rc.d). */
+const SERVICE_POLICY = '/usr/sbin/policy-rc.d';
+
+/** Runs an installation that starts no service: nothing of it listens afterwards. */
+export function withoutServices(install: () => void): void {
+  const own = !existsSync(SERVICE_POLICY);
+  if (own) writeFileSync(SERVICE_POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    install();
+  } finally {
+    if (own) rmSync(SERVICE_POLICY);
+  }
 }
 
 /** Whether a program is there to be run. */
@@ -70,7 +101,7 @@ export function ensurePrerequisites(needed: readonly Prerequisite[] = PREREQUISI
   }
   console.log(`installing ${told}:\n  ${line}`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  spawnSync('sh', ['-c', line], { stdio: ['ignore', 'ignore', 'inherit'], env });
+  withoutServices(() => spawnSync('sh', ['-c', line], { stdio: ['ignore', 'ignore', 'inherit'], env }));
   const still = missing.filter((one) => !one.isThere());
   if (still.length > 0) {
     const names = still.map(({ name }) => name).join(', ');

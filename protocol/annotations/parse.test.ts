@@ -4,15 +4,7 @@ import { DEFAULT_SETTINGS } from '../default-settings.ts';
 import { TRAFFIC_FIELDS, type TrafficSettings } from '../traffic-policy.ts';
 import { parseAnnotations, parseFields } from './parse.ts';
 
-const UNENFORCED = [
-  'hedge',
-  'circuit-breaker',
-  'rate-limit',
-  'cache',
-  'coalesce',
-  'compress',
-  'opaque-ports',
-];
+const UNENFORCED = ['hedge', 'circuit-breaker', 'rate-limit', 'cache', 'coalesce', 'compress'];
 
 /** Annotations of our own, without their prefix in the test. */
 function parse(fields: Record<string, string>, base: TrafficSettings = DEFAULT_SETTINGS) {

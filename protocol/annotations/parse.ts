@@ -43,7 +43,6 @@ const NOT_ENFORCED: readonly TrafficField[] = [
   'cache',
   'coalesce',
   'compress',
-  'opaque-ports',
 ];
 
 const PARSERS: Readonly<Record<TrafficField, (text: string, base: TrafficSettings) => Parsed>> = {

@@ -24,9 +24,7 @@ export interface ClusterParts {
 /** The endpoints of one service with its balancer, and the limits they share. */
 export class Cluster {
   readonly service: string;
-  readonly use: PoolUse = createPoolUse(() => {
-    this.endpoints.some((endpoint) => endpoint.closeOldestIdle());
-  });
+  readonly use: PoolUse = createPoolUse(() => this.endpoints.some((endpoint) => endpoint.closeOldestIdle()));
   endpoints: Endpoint[] = [];
   balancer: Balancer;
   limits: PoolLimits;

@@ -2,18 +2,30 @@ import assert from 'node:assert/strict';
 import { connect as connectPlain, createServer } from 'node:net';
 import { before, type TestContext, test } from 'node:test';
 import { connect } from 'node:tls';
+import { DEFAULT_SETTINGS } from '../../protocol/default-settings.ts';
+import type { SpokenProtocol } from '../../protocol/spoken-protocol.ts';
 import { answeringHost, seenOf } from '../../test/fixture/answering-host.ts';
 import { rawBackend } from '../../test/fixture/backend.ts';
 import { capturedHello } from '../../test/fixture/captured-hello.ts';
 import { type RawClient, rawClient } from '../../test/fixture/client.ts';
 import { leapingClock } from '../../test/fixture/leaping-clock.ts';
+import { serviceResource } from '../../test/fixture/told-services.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
+import { Cluster } from '../balancing/cluster.ts';
+import { connectionAdmission } from '../filters/admit-connection.ts';
+import { composeChain } from '../filters/filter.ts';
+import { RetryBudget } from '../filters/retry-budget.ts';
 import { DEFAULT_LIMITS, type Limits } from '../http/limits.ts';
 import { DEFAULT_HTTP2_LIMITS } from '../http2/http2-limits.ts';
 import { testAuthority } from '../identity/authority.fixture.ts';
 import type { Identity, IdentitySource } from '../identity/identity.ts';
 import { MESH_ALPN } from '../identity/mesh-alpn.ts';
-import { splitAddress } from '../upstream/connector.ts';
+import { SILENT } from '../log.ts';
+import type { Plan } from '../routing/plan.ts';
+import type { DetectLimits } from '../tcp/first-bytes.ts';
+import { Recorder } from '../telemetry/recorder.ts';
+import { TimerWheel } from '../transport/timer-wheel.ts';
+import { plainConnector, splitAddress } from '../upstream/connector.ts';
 import { accept } from './accept.ts';
 import { Connections } from './connections.ts';
 import { InboundListener } from './inbound-listener.ts';
@@ -60,34 +72,63 @@ async function inbound(
   {
     identity = app as Identity | undefined | (() => Identity | undefined),
     strict = false,
-    limits = {} as Partial<Limits>,
+    limits = {} as Partial<Limits & DetectLimits>,
+    spoken = 'detect' as SpokenProtocol,
+    wheel = new TimerWheel(),
   } = {},
 ) {
   const application = await rawBackend(({ socket }) => socket.write('pong'));
   const connections = new WatchedConnections();
-  const host = answeringHost();
+  const host = answeringHost(wheel);
   const warnings: string[] = [];
+  const settings = { ...DEFAULT_SETTINGS, mtls: strict ? ('strict' as const) : ('permissive' as const) };
+  const cluster = new Cluster('t/app', settings, {
+    connectorFor: ({ address }) => plainConnector(address),
+    engineLimits: DEFAULT_LIMITS,
+    wheel: host.wheel,
+    connectMs: 5000,
+  });
+  cluster.update([{ address: application.address, weight: 1, ready: true }], settings);
+  const plan: Plan = {
+    route: '',
+    why: 'a test',
+    service: 't/app',
+    settings,
+    retryBudget: new RetryBudget(),
+    chain: composeChain([]),
+    timeoutMs: 0,
+    tryTimeoutMs: 0,
+    backend: () => cluster,
+  };
+  const recorder = new Recorder('t/app', undefined);
+  const log = {
+    ...SILENT,
+    warn: (details: object, message: string) => void warnings.push(`${message} ${JSON.stringify(details)}`),
+  };
   const listener = new InboundListener({
-    host,
-    limits: { ...DEFAULT_LIMITS, ...limits },
-    http2: DEFAULT_HTTP2_LIMITS,
-    connections,
+    http: { host, limits: { ...DEFAULT_LIMITS, ...limits }, http2: DEFAULT_HTTP2_LIMITS, connections },
+    opaque: {
+      kind: 'inbound',
+      wheel: host.wheel,
+      idleMs: 0,
+      connections,
+      recorder,
+      detections: recorder.detections,
+      log,
+      admit: connectionAdmission(serviceResource('t/app', { settings })),
+      portOf: () => 80,
+    },
+    limits: { ...DEFAULT_LIMITS, detectMs: 1000, ...limits },
     identity: identity && sourceOf(typeof identity === 'function' ? identity : () => identity),
     mtls: identity && mtls,
-    strict: () => strict,
-    application: application.address,
-    log: {
-      debug() {},
-      info() {},
-      error() {},
-      warn: (details, message) => warnings.push(`${message} ${JSON.stringify(details)}`),
-    },
+    workload: { key: 't/app', strict, spoken, plan: () => plan },
   });
   const acceptor = await accept('127.0.0.1:0', (socket) => listener.onSocket(socket));
   context.after(() => {
     acceptor.stop();
     listener.close();
     connections.destroy();
+    cluster.close();
     application.close();
   });
   return {
@@ -216,7 +257,7 @@ test('strict: an attacker who comes with TLS of its own does not reach the appli
   caller.send(`${otherHello}more`);
   assert.equal(await caller.untilEnd(), '');
   assert.equal(application.connections.length, 0);
-  assert.match(warnings.join('\n'), /^TLS that is not mesh mTLS was refused.*mtls-required/);
+  assert.match(warnings.join('\n'), /^an opaque connection was refused .*mtls-required/);
 });
 
 test('strict: an attacker whose bytes only begin as TLS does not reach the application', async (context) => {
@@ -291,7 +332,7 @@ test('a mesh peer that calls a proxy without identity is not passed on to the ap
 });
 
 test('a client that says nothing is cut off when it has been idle too long', async (context) => {
-  const { client } = await inbound(context, { limits: { idleMs: 30 } });
+  const { client } = await inbound(context, { spoken: 'http', limits: { idleMs: 30 } });
   assert.equal(await (await client()).untilEnd(), '');
 });
 
@@ -305,7 +346,7 @@ test('an attacker who begins a hello and falls silent is cut off', async (contex
 
 test('an attacker who never ends its hello, but sends a byte now and then, is cut off', async (context) => {
   const clock = leapingClock(context);
-  const { client, application } = await inbound(context);
+  const { client, application } = await inbound(context, { wheel: clock.wheel });
   const caller = await client();
   caller.send(meshHello.slice(0, 10));
   await turn();
@@ -328,7 +369,7 @@ test('an attacker who sends a mesh hello and then nothing is cut off', async (co
 
 test('a plain connection that is slow between its requests is not cut off by the limit of a hello', async (context) => {
   const clock = leapingClock(context);
-  const { client } = await inbound(context);
+  const { client } = await inbound(context, { wheel: clock.wheel });
   const caller = await client();
   caller.send(REQUEST);
   const { length } = await caller.expect('path /x');

@@ -1,32 +1,49 @@
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import type { SpokenProtocol } from '../../protocol/spoken-protocol.ts';
+import type { Exchange, LocalAnswer } from '../exchange.ts';
+import type { Limits } from '../http/limits.ts';
 import type { IdentitySource } from '../identity/identity.ts';
-import { MESH_ALPN, MESH_H2_ALPN } from '../identity/mesh-alpn.ts';
-import type { Log } from '../log.ts';
-import { looksLikeTls, readClientHello } from '../tcp/client-hello.ts';
-import { splice } from '../tcp/splice.ts';
+import { isMeshAlpn, MESH_ALPN, MESH_H2_ALPN, MESH_TCP_ALPN } from '../identity/mesh-alpn.ts';
+import type { Pending, Plan } from '../routing/plan.ts';
+import type { DetectLimits, FirstBytes } from '../tcp/first-bytes.ts';
+import type { ProxyHeader } from '../tcp/proxy-header.ts';
+import { ProxyHeaderReader } from '../tcp/proxy-header-reader.ts';
 import { Transport, type TransportReader } from '../transport/transport.ts';
-import { splitAddress } from '../upstream/connector.ts';
 import { serveHttp1 } from './accept.ts';
-import { HttpArrival, type HttpParts } from './http-arrival.ts';
+import { type ArrivalHost, adopt, hintOpaque, readFirstBytes } from './arrival.ts';
 import type { MtlsParts } from './mtls-parts.ts';
+import { addressOf, type OpaqueHost, relayOpaque } from './opaque-relay.ts';
 import type { Relay } from './relay.ts';
+import { type HttpParts, serveHttp } from './serve-http.ts';
 import { serveHttp2 } from './serve-http2.ts';
 import type { TlsAcceptor } from './tls-acceptor.ts';
 
-export interface InboundParts extends HttpParts {
-  readonly identity: IdentitySource | undefined;
-  readonly mtls: MtlsParts | undefined;
+/** What the listener asks about the workload behind it. */
+export interface InboundWorkload {
+  /** `namespace/name` of its service. */
+  readonly key: string;
   /** Whether only mesh mTLS is let in, so too while it is not known. */
-  readonly strict: () => boolean;
-  /** Where the application listens. */
-  readonly application: string;
-  readonly log: Log;
+  readonly strict: boolean;
+  /** How its connections are read; `detect` while it is not known. */
+  readonly spoken: SpokenProtocol;
+  /** To the application. */
+  plan(exchange: Exchange): Plan | Pending | LocalAnswer;
 }
 
-const MESH_ALPNS: readonly string[] = [MESH_ALPN, MESH_H2_ALPN];
+export interface InboundParts {
+  readonly http: HttpParts;
+  readonly opaque: OpaqueHost & ArrivalHost;
+  readonly limits: Limits & DetectLimits;
+  readonly identity: IdentitySource | undefined;
+  readonly mtls: MtlsParts | undefined;
+  readonly workload: InboundWorkload;
+}
 
-/** Tells mesh mTLS, other TLS and plain HTTP apart by the first bytes, and serves each its way. */
+const ALPNS = [MESH_H2_ALPN, MESH_ALPN, MESH_TCP_ALPN];
+const NOTHING = Buffer.alloc(0);
+
+/** Tells mesh mTLS, other TLS, plain HTTP and opaque streams apart by the first bytes, and serves each its way. */
 export class InboundListener {
   private readonly parts: InboundParts;
   private acceptor: TlsAcceptor | undefined = undefined;
@@ -36,64 +53,59 @@ export class InboundListener {
   }
 
   onSocket(socket: Socket): void {
-    const { limits, connections } = this.parts;
-    socket.setTimeout(limits.idleMs, () => socket.destroy());
-    const leave = (): void => void socket.destroy();
-    socket.on('error', leave);
-    socket.on('end', leave);
-    const arrived = connections.addArriving(socket);
-    socket.once('close', arrived);
-    let seen: Buffer = Buffer.alloc(0);
-    let endMs = 0;
-    const look = (bytes: Buffer): void => {
-      seen = seen.length === 0 ? bytes : Buffer.concat([seen, bytes]);
-      const hello = looksLikeTls(seen[0]) ? readClientHello(seen) : undefined;
-      if (hello === 'more') {
-        // The rest of a hello must not take longer than a head may, however it trickles in.
-        const nowMs = performance.now();
-        if (endMs === 0) endMs = nowMs + limits.headMs;
-        if (nowMs < endMs) socket.setTimeout(endMs - nowMs);
-        else socket.destroy();
-        return;
-      }
-      socket.off('data', look);
-      socket.off('end', leave);
-      socket.pause();
-      socket.setTimeout(0);
-      if (!looksLikeTls(seen[0])) {
-        arrived(); // this socket object is given up, and never closes
-        this.servePlain(socket, seen);
-      } else if (hello?.alpn.some((name) => MESH_ALPNS.includes(name))) this.serveMesh(socket, seen);
-      else this.passThrough(socket, seen);
-    };
-    socket.on('data', look);
-    socket.resume();
-  }
-
-  private servePlain(socket: Socket, first: Buffer): void {
-    const peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
-    const arrival = new HttpArrival(this.parts, socket, (relay) => {
-      relay.exchange.peerAddress = peerAddress;
-    });
-    arrival.onBytes(first, 0, first.length);
-  }
-
-  private serveMesh(socket: Socket, first: Buffer): void {
-    const acceptor = this.tlsAcceptor();
-    if (acceptor === undefined) {
-      this.parts.log.warn(
-        { peer: socket.remoteAddress },
-        'a mesh peer called, but this proxy has no certificate yet',
-      );
-      socket.destroy();
+    const { opaque, limits, workload, mtls } = this.parts;
+    const transport = adopt(socket);
+    const { spoken, strict } = workload;
+    if (spoken === 'opaque' && mtls === undefined && !strict) {
+      this.relay(transport, NOTHING);
       return;
     }
+    const expected = spoken === 'detect' ? 'any' : spoken;
+    // In strict mode the client speaks first, or is refused: a sidecar whose hello is late must not be.
+    const waits = strict ? { ...limits, detectMs: limits.headMs } : limits;
+    readFirstBytes(opaque, transport, expected, waits, (first) => this.known(transport, first));
+  }
+
+  private known(transport: Transport, { protocol, bytes, hello }: FirstBytes): void {
+    const { http, opaque, limits, workload } = this.parts;
+    const first = Buffer.from(bytes);
+    if (hello?.alpn.some(isMeshAlpn)) this.serveMesh(transport, first);
+    else if (protocol === 'http1' || protocol === 'http2') serveHttp(http, protocol, transport, first);
+    else {
+      const { key, spoken, strict } = workload;
+      if (protocol === 'silent' && spoken === 'detect' && !strict)
+        hintOpaque(opaque, key, opaque.portOf(key), limits.detectMs);
+      this.relay(transport, first);
+    }
+  }
+
+  /** TLS that is not the mesh's is the application's own, and so is what is no HTTP: not read, not changed. */
+  private relay(client: Transport, first: Buffer): void {
+    const { opaque, workload } = this.parts;
+    relayOpaque(opaque, { client, first, plan: (exchange) => workload.plan(exchange) });
+  }
+
+  private serveMesh(transport: Transport, first: Buffer): void {
+    const { opaque } = this.parts;
+    const acceptor = this.tlsAcceptor();
+    if (acceptor === undefined) {
+      opaque.log.warn(
+        { peer: transport.socket.remoteAddress },
+        'a mesh peer called, but this proxy has no certificate yet',
+      );
+      transport.destroy();
+      return;
+    }
+    const { socket } = transport;
+    const arrived = opaque.connections.addArriving(transport);
+    socket.once('close', arrived);
+    transport.pause();
     socket.unshift(first);
     acceptor.secure(socket);
   }
 
   private tlsAcceptor(): TlsAcceptor | undefined {
-    const { identity, limits, mtls, log } = this.parts;
+    const { identity, limits, mtls, opaque } = this.parts;
     const current = identity?.current();
     if (
       this.acceptor === undefined &&
@@ -104,23 +116,28 @@ export class InboundListener {
       this.acceptor = new mtls.TlsAcceptor(
         identity,
         current,
+        ALPNS,
         limits.headMs,
         (socket) => this.serveSecure(socket),
         (error, socket) =>
-          log.warn({ peer: socket.remoteAddress, error: error.message }, 'a mesh handshake failed'),
+          opaque.log.warn({ peer: socket.remoteAddress, error: error.message }, 'a mesh handshake failed'),
       );
     }
     return this.acceptor;
   }
 
   private serveSecure(socket: TLSSocket): void {
-    const { identity, mtls, log } = this.parts;
+    const { http, opaque, identity, mtls } = this.parts;
     const peer = mtls?.peerWorkload(socket, identity?.current()?.trustDomain ?? '') ?? {
       refused: 'no identity',
     };
     if ('refused' in peer) {
-      log.warn({ peer: socket.remoteAddress, reason: peer.refused }, 'a mesh peer was refused');
+      opaque.log.warn({ peer: socket.remoteAddress, reason: peer.refused }, 'a mesh peer was refused');
       socket.destroy();
+      return;
+    }
+    if (socket.alpnProtocol === MESH_TCP_ALPN) {
+      this.serveStream(socket, peer.workload);
       return;
     }
     const peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
@@ -129,33 +146,60 @@ export class InboundListener {
       relay.exchange.peer = peer.workload;
       relay.exchange.peerAddress = peerAddress;
     };
-    const { host, limits, http2, connections } = this.parts;
     const open = (reader: TransportReader): Transport => Transport.wrap(reader, socket);
-    connections.add(
+    opaque.connections.add(
       socket.alpnProtocol === MESH_H2_ALPN
-        ? serveHttp2(host, limits, http2, open, describe)
-        : serveHttp1(host, limits, open, describe),
+        ? serveHttp2(http.host, http.limits, http.http2, open, describe)
+        : serveHttp1(http.host, http.limits, open, describe),
     );
   }
 
-  /** TLS that is not the mesh's is the application's own: not read, not changed. In strict mode, or while that is unknown, nobody comes in so. */
-  private passThrough(socket: Socket, first: Buffer): void {
-    const { strict, application, connections, log } = this.parts;
-    if (strict()) {
-      log.warn(
-        { peer: socket.remoteAddress, reason: 'mtls-required' },
-        'TLS that is not mesh mTLS was refused: tulle.dev/mtls is strict, or nothing is known of the service yet',
-      );
-      socket.destroy();
-      return;
-    }
-    const upstream = connect({ ...splitAddress(application), noDelay: true, allowHalfOpen: true });
-    upstream.write(first);
-    connections.addTunnel(socket);
-    splice(socket, upstream, () => {});
+  /** An opaque stream of a sidecar: its header says for whom it is. */
+  private serveStream(socket: TLSSocket, peer: string): void {
+    const { opaque, limits } = this.parts;
+    const peerAddress = addressOf(socket.remoteAddress, socket.remotePort);
+    const reader = new ProxyHeaderReader(
+      opaque.wheel,
+      limits.headMs,
+      (header, rest) => this.relayStream(transport, rest, peer, header),
+      (detail) => {
+        opaque.log.warn(
+          { peer, peerAddress, reason: 'bad-stream-header', detail },
+          'a mesh peer was refused',
+        );
+        transport.reset();
+      },
+    );
+    const transport = Transport.wrap(reader, socket);
+    reader.open(transport);
+  }
+
+  private relayStream(client: Transport, first: Buffer, peer: string, header: ProxyHeader): void {
+    const { opaque, workload } = this.parts;
+    relayOpaque(opaque, {
+      client,
+      first,
+      plan: (exchange) =>
+        header.service === workload.key
+          ? workload.plan(exchange)
+          : wrongService(header.service, workload.key),
+      describe(exchange) {
+        exchange.mtls = true;
+        exchange.peer = peer;
+        exchange.host = header.service;
+      },
+    });
   }
 
   close(): void {
     this.acceptor?.close();
   }
+}
+
+function wrongService(meant: string, own: string): LocalAnswer {
+  return {
+    status: 421,
+    code: 'wrong-service',
+    detail: `the stream is meant for ${meant}, and this sidecar stands beside ${own}`,
+  };
 }

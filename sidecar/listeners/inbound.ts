@@ -1,12 +1,15 @@
 import type { ServiceResource } from '../../protocol/resources.ts';
+import { type SpokenProtocol, spokenProtocol } from '../../protocol/spoken-protocol.ts';
 import type { TrafficSettings } from '../../protocol/traffic-policy.ts';
 import { Cluster, type ClusterParts } from '../balancing/cluster.ts';
 import type { LocalAnswer } from '../exchange.ts';
 import { refuseUnenforced } from '../filters/access-policy.ts';
+import { connectionAdmission } from '../filters/admit-connection.ts';
 import { authorize } from '../filters/authorize.ts';
 import { composeChain, type Filter } from '../filters/filter.ts';
 import { requireMtls } from '../filters/require-mtls.ts';
 import { RetryBudget } from '../filters/retry-budget.ts';
+import type { Caller, Verdict } from '../filters/verdict.ts';
 import type { Pending, Plan } from '../routing/plan.ts';
 import type { RunningService } from '../routing/services.ts';
 
@@ -49,6 +52,23 @@ export class InboundRouter {
     return this.service.resource?.settings.mtls !== 'permissive';
   }
 
+  get key(): string {
+    return this.service.key;
+  }
+
+  /** How connections to the application are read; looked at while it is not known. */
+  get spoken(): SpokenProtocol {
+    const { resource } = this.service;
+    return resource === undefined ? 'detect' : spokenProtocol(resource.service, resource.settings);
+  }
+
+  /** What the policies say of the caller of an opaque connection that has a plan. */
+  admit(caller: Caller): readonly Verdict[] {
+    return this.admission(caller);
+  }
+
+  private admission: (caller: Caller) => readonly Verdict[] = () => [];
+
   /** Policy unknown means refused: nobody is let in on a guess. */
   plan(): Plan | Pending | LocalAnswer {
     const { resource } = this.service;
@@ -76,6 +96,7 @@ export class InboundRouter {
     );
     const { cluster } = this;
     this.compiledFor = resource;
+    this.admission = connectionAdmission(resource);
     this.current = {
       route: '',
       why: `inbound of ${resource.key}`,

@@ -6,7 +6,7 @@ import { rawClient } from '../../test/fixture/client.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
 import { testAuthority } from '../identity/authority.fixture.ts';
 import type { Identity, IdentitySource } from '../identity/identity.ts';
-import { MESH_ALPN } from '../identity/mesh-alpn.ts';
+import { MESH_ALPN, MESH_TCP_ALPN } from '../identity/mesh-alpn.ts';
 import { splitAddress } from '../upstream/connector.ts';
 import { accept } from './accept.ts';
 import { TlsAcceptor } from './tls-acceptor.ts';
@@ -30,6 +30,7 @@ async function acceptor(context: TestContext, identity: Identity, handshakeMs = 
   const tls = new TlsAcceptor(
     source,
     identity,
+    [MESH_ALPN, MESH_TCP_ALPN],
     handshakeMs,
     (socket) => {
       socket.on('error', () => {});
@@ -108,6 +109,17 @@ test('a caller of the mesh is let in by TLS 1.3', async (context) => {
   assert.deepEqual([caller.text, failures], ['ping', []]);
   assert.deepEqual([secure[0]?.getProtocol(), secure[0]?.alpnProtocol], ['TLSv1.3', MESH_ALPN]);
   assert.equal(secure[0]?.getPeerX509Certificate()?.subjectAltName, 'URI:spiffe://mesh.local/ns/t/sa/web');
+});
+
+test('each protocol of the list is taken, and known afterwards', async (context) => {
+  const { address, secure } = await acceptor(context, await authority.identity('t/app'));
+  const web = await authority.identity('t/web');
+  for (const alpn of [MESH_TCP_ALPN, MESH_ALPN]) {
+    const caller = call(context, address, web, { alpn });
+    await until('the echo', () => caller.text === 'ping' || caller.closed);
+    assert.equal(secure.at(-1)?.alpnProtocol, alpn);
+  }
+  assert.equal(secure.length, 2);
 });
 
 test('an attacker without a certificate, with one of another authority, with an older TLS or another protocol is not let in', async (context) => {

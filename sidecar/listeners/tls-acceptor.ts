@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Identity, IdentitySource } from '../identity/identity.ts';
-import { MESH_ALPN, MESH_H2_ALPN } from '../identity/mesh-alpn.ts';
 import { contextOptions, TicketKeys } from '../identity/tls-contexts.ts';
 
 /** Ends mesh mTLS on accepted sockets; never listens itself. */
@@ -10,10 +9,14 @@ export class TlsAcceptor {
   private readonly ticketKeys = new TicketKeys();
   private readonly stopListening: () => void;
 
-  /** `onSecure` gets sockets whose certificate chain was verified by the handshake, which may take `handshakeMs`. */
+  /**
+   * `alpns`: what is served, the preferred one first. `onSecure` gets sockets whose certificate chain was
+   * verified by the handshake, which may take `handshakeMs`.
+   */
   constructor(
     source: IdentitySource,
     identity: Identity,
+    alpns: readonly string[],
     handshakeMs: number,
     onSecure: (socket: TLSSocket) => void,
     onFailed: (error: Error, socket: TLSSocket) => void,
@@ -23,7 +26,7 @@ export class TlsAcceptor {
         ...contextOptions(identity),
         ticketKeys: this.ticketKeys.for(identity),
         sessionIdContext: 'tulle',
-        ALPNProtocols: [MESH_H2_ALPN, MESH_ALPN],
+        ALPNProtocols: [...alpns],
         requestCert: true,
         rejectUnauthorized: true,
         allowHalfOpen: true,

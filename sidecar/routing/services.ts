@@ -59,6 +59,12 @@ export class RunningService {
     return this.table === undefined ? this.byDefault : noRule(this.key);
   }
 
+  /** The plan for a connection whose bytes are not looked at: routes have nothing to look at. */
+  opaquePlan(): Plan | Pending | LocalAnswer {
+    if (this.state === UNKNOWN) return this.unknown();
+    return this.byDefault ?? { status: 404, code: 'no-service', detail: `there is no service ${this.key}` };
+  }
+
   /** The cluster to send to, or a wait, or why there is none. */
   backend(): Cluster | Pending | LocalAnswer {
     if (this.cluster !== undefined) return this.cluster;
@@ -245,7 +251,8 @@ export class RunningServices {
   private dropUnused(): void {
     const nowMs = performance.now();
     for (const [key, service] of this.services) {
-      const busy = (service.cluster?.use.requests ?? 0) > 0;
+      const use = service.cluster?.use;
+      const busy = use !== undefined && use.requests + use.streams > 0;
       if (busy || this.pinned.has(key) || nowMs - service.lastUsedMs < UNUSED_MS) continue;
       this.forget(key, service);
     }

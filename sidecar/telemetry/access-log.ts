@@ -42,3 +42,27 @@ export function logRequest(log: Log, exchange: Exchange, nowMs: number): void {
     'request',
   );
 }
+
+/** Writes one line for an opaque connection that is over. */
+export function logConnection(log: Log, exchange: Exchange, nowMs: number): void {
+  const { id, listener, peer, peerAddress, mtls, host, reason, detail, service, route } = exchange;
+  log.info(
+    {
+      id,
+      listener,
+      peer,
+      peerAddress,
+      mtls,
+      host,
+      reason,
+      detail,
+      service,
+      route,
+      durationMs: Math.round((nowMs - exchange.startMs) * 1000) / 1000,
+      receivedBytes: exchange.requestBytes,
+      sentBytes: exchange.responseBytes,
+      endpoints: exchange.attempts.map(({ endpoint, result }) => `${endpoint} ${result}`),
+    },
+    'connection',
+  );
+}

@@ -33,6 +33,11 @@ export interface EdgeNumbers {
   readonly responseBytes: number;
   readonly requests: number;
   readonly retries: number;
+  readonly tcpOpened: number;
+  readonly tcpClosed: number;
+  readonly tcpReceivedBytes: number;
+  readonly tcpSentBytes: number;
+  readonly tcpFailures: readonly (readonly [reason: string, count: number])[];
 }
 
 const STATUSES = 600;
@@ -58,6 +63,13 @@ export class EdgeStats {
   responseBytes = 0;
   requests = 0;
   retries = 0;
+  /** Opaque connections, and their bytes: from the one who called, and to it. */
+  tcpOpened = 0;
+  tcpClosed = 0;
+  tcpReceivedBytes = 0;
+  tcpSentBytes = 0;
+  /** Opaque connections that did not end well, by reason. */
+  readonly tcpFailures = new Map<string, number>();
   /** Requests without a reason, by slot of their status. */
   private plain = new Float64Array(4);
   private readonly special: Outcome[] = [];
@@ -104,6 +116,7 @@ export class EdgeStats {
 
   numbers(): EdgeNumbers {
     const { edge, durationSumMs, requestBytes, responseBytes, requests, retries } = this;
+    const { tcpOpened, tcpClosed, tcpReceivedBytes, tcpSentBytes } = this;
     return {
       edge,
       outcomes: this.outcomes(),
@@ -115,6 +128,11 @@ export class EdgeStats {
       responseBytes,
       requests,
       retries,
+      tcpOpened,
+      tcpClosed,
+      tcpReceivedBytes,
+      tcpSentBytes,
+      tcpFailures: [...this.tcpFailures],
     };
   }
 
@@ -132,6 +150,15 @@ export class EdgeStats {
     this.responseBytes += numbers.responseBytes;
     this.requests += numbers.requests;
     this.retries += numbers.retries;
+    this.tcpOpened += numbers.tcpOpened;
+    this.tcpClosed += numbers.tcpClosed;
+    this.tcpReceivedBytes += numbers.tcpReceivedBytes;
+    this.tcpSentBytes += numbers.tcpSentBytes;
+    for (const [reason, count] of numbers.tcpFailures) this.countTcpFailure(reason, count);
+  }
+
+  countTcpFailure(reason: string, count: number): void {
+    this.tcpFailures.set(reason, (this.tcpFailures.get(reason) ?? 0) + count);
   }
 
   private countPlain(status: number, count: number): void {

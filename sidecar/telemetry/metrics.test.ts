@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Family, readPrometheusText, type Sample } from '../../test/fixture/prometheus-text.ts';
+import { Detections } from './detections.ts';
 import { EdgeRegistry } from './edge-registry.ts';
 import { createMetrics, type Gauges } from './metrics.ts';
 
 const GAUGES: Gauges = {
   connections: 3,
   protections: {},
+  detections: {},
+  detectTimeouts: {},
   ready: true,
   controlPlaneConnected: false,
   certificateSecondsLeft: 3600.5,
@@ -206,4 +209,47 @@ test('an attacker whose name has quotes, backslashes or line ends writes no line
   const [sample] = families.get('istio_requests_total')?.samples ?? [];
   assert.equal(sample?.labels.source_workload, evil);
   assert.equal(sample?.labels.destination_service, `${evil}.shop.svc.cluster.local`);
+});
+
+test('opaque connections have the metrics that Istio has of TCP, and none of requests', async () => {
+  const edges = new EdgeRegistry();
+  const stats = edges.get('source', 'shop/web', 'shop/db', true, 'tcp');
+  Object.assign(stats, { tcpOpened: 3, tcpClosed: 2, tcpReceivedBytes: 10, tcpSentBytes: 20 });
+  stats.tcpFailures.set('no-endpoint', 4);
+  const families = await scraped(edges);
+  const value = (name: string) => {
+    const [sample, ...more] = families.get(name)?.samples ?? [];
+    assert.deepEqual(more, [], name);
+    return [sample?.value, sample?.labels.request_protocol, sample?.labels.destination_service_name];
+  };
+  assert.deepEqual(value('istio_tcp_connections_opened_total'), [3, 'tcp', 'db']);
+  assert.deepEqual(value('istio_tcp_connections_closed_total'), [2, 'tcp', 'db']);
+  assert.deepEqual(value('istio_tcp_received_bytes_total'), [10, 'tcp', 'db']);
+  assert.deepEqual(value('istio_tcp_sent_bytes_total'), [20, 'tcp', 'db']);
+  assert.deepEqual(value('tulle_tcp_failures_total'), [4, 'tcp', 'db']);
+  assert.equal(families.get('tulle_tcp_failures_total')?.samples[0]?.labels.reason, 'no-endpoint');
+  assert.deepEqual(families.get('istio_requests_total')?.samples, []);
+  assert.deepEqual(families.get('istio_request_duration_milliseconds')?.samples, []);
+});
+
+test('what first bytes were found to be is told by listener', async () => {
+  const detections = new Detections();
+  detections.count('inbound', 'tls');
+  detections.count('outbound', 'opaque');
+  detections.count('outbound', 'opaque');
+  detections.countTimeout('outbound');
+  const metrics = createMetrics(new EdgeRegistry(), () => ({
+    ...GAUGES,
+    detections: detections.protocols(),
+    detectTimeouts: detections.timeouts(),
+  }));
+  await metrics();
+  const families = readPrometheusText((await metrics()).text);
+  const detected = families.get('tulle_detected_protocols_total');
+  assert.equal(find(detected, { listener: 'inbound', protocol: 'tls' })?.value, 1);
+  assert.equal(find(detected, { listener: 'outbound', protocol: 'opaque' })?.value, 2);
+  assert.deepEqual(
+    families.get('tulle_detect_timeouts_total')?.samples.map(({ value }) => value),
+    [1],
+  );
 });

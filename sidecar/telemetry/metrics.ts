@@ -10,6 +10,10 @@ export interface Gauges {
   readonly connections: number;
   /** How often each protection of HTTP/2 acted, by its name. */
   readonly protections: Readonly<Record<string, number>>;
+  /** Connections by listener and by what their first bytes said, as `outbound http2`. */
+  readonly detections: Readonly<Record<string, number>>;
+  /** Connections on which nothing that tells came in time, by listener. */
+  readonly detectTimeouts: Readonly<Record<string, number>>;
   readonly ready: boolean;
   readonly controlPlaneConnected: boolean;
   /** Seconds to the certificate's end; undefined without one. */
@@ -59,6 +63,7 @@ async function buildRegistry(
   registerHistograms(registry, labelled);
   registerGauges(prom, registry, gauges);
   registerProtections(prom, registry, gauges);
+  registerDetections(prom, registry, gauges);
   return registry;
 }
 
@@ -129,6 +134,28 @@ function registerCounters(prom: Prom, registry: Registry, labelled: Labelled): v
     },
   );
   counter('tulle_retries_total', 'Attempts after the first.', [], (stats, add) => add({}, stats.retries));
+  const tcp = (name: string, help: string, value: (stats: EdgeStats) => number): void =>
+    counter(name, help, [], (stats, add) => add({}, value(stats)));
+  tcp('istio_tcp_connections_opened_total', 'Opaque connections opened.', ({ tcpOpened }) => tcpOpened);
+  tcp('istio_tcp_connections_closed_total', 'Opaque connections closed.', ({ tcpClosed }) => tcpClosed);
+  tcp(
+    'istio_tcp_received_bytes_total',
+    'Bytes of opaque connections from those who called.',
+    ({ tcpReceivedBytes }) => tcpReceivedBytes,
+  );
+  tcp(
+    'istio_tcp_sent_bytes_total',
+    'Bytes of opaque connections to those who called.',
+    ({ tcpSentBytes }) => tcpSentBytes,
+  );
+  counter(
+    'tulle_tcp_failures_total',
+    'Opaque connections that were refused or did not end well, by reason.',
+    ['reason'],
+    (stats, add) => {
+      for (const [reason, count] of stats.tcpFailures) add({ reason }, count);
+    },
+  );
 }
 
 function registerHistograms(registry: Registry, labelled: Labelled): void {
@@ -139,7 +166,7 @@ function registerHistograms(registry: Registry, labelled: Labelled): void {
     read: (stats: EdgeStats) => { counts: Float64Array; sum: number },
   ): void => {
     const series = function* () {
-      for (const { stats, labels } of labelled()) yield { labels, ...read(stats) };
+      for (const { stats, labels } of labelled()) if (stats.requests > 0) yield { labels, ...read(stats) };
     };
     registry.registerMetric(countedHistogram(name, help, bounds, series));
   };
@@ -211,6 +238,32 @@ function registerProtections(prom: Prom, registry: Registry, gauges: () => Gauge
     collect() {
       this.reset();
       for (const [protection, count] of Object.entries(gauges().protections)) this.inc({ protection }, count);
+    },
+  });
+}
+
+function registerDetections(prom: Prom, registry: Registry, gauges: () => Gauges): void {
+  new prom.Counter({
+    name: 'tulle_detected_protocols_total',
+    help: 'Connections by what their first bytes said.',
+    labelNames: ['listener', 'protocol'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [key, count] of Object.entries(gauges().detections)) {
+        const [listener = '', protocol = ''] = key.split(' ');
+        this.inc({ listener, protocol }, count);
+      }
+    },
+  });
+  new prom.Counter({
+    name: 'tulle_detect_timeouts_total',
+    help: 'Connections on which no protocol was told in time, so that the server was taken to speak first.',
+    labelNames: ['listener'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [listener, count] of Object.entries(gauges().detectTimeouts)) this.inc({ listener }, count);
     },
   });
 }

@@ -16,6 +16,8 @@ test('what is counted after a scrape is in the next', async () => {
   const protections = new Protections();
   const gauges = {
     connections: 0,
+    detections: {},
+    detectTimeouts: {},
     ready: true,
     controlPlaneConnected: true,
     certificateSecondsLeft: 1,

@@ -150,8 +150,12 @@ export class Transport {
   /** Resets the connection, so that the peer cannot take what it got for a whole message. */
   reset(): void {
     if (this.closed) return;
-    if ('encrypted' in this.socket) this.socket.destroy();
-    else this.socket.resetAndDestroy();
+    const { socket } = this;
+    // TLS has no reset of its own: a FIN, even without close_notify, would pass for a whole message.
+    const carrier = '_parent' in socket ? (socket._parent as Socket | null) : undefined;
+    if (carrier) carrier.resetAndDestroy();
+    else if ('encrypted' in socket) socket.destroy();
+    else socket.resetAndDestroy();
   }
 
   get backedUp(): boolean {

@@ -1,5 +1,4 @@
 import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
-import type { Transport } from '../transport/transport.ts';
 import type { Connector } from './connector.ts';
 
 export interface ConnectFailure {
@@ -18,12 +17,12 @@ export class ConnectAttempt implements Timed {
   private timedOut = false;
   private readonly limitMs: number;
   private readonly wheel: TimerWheel;
-  private readonly connection: { readonly transport: Transport };
+  private readonly giveUp: () => void;
 
-  constructor(limitMs: number, wheel: TimerWheel, connection: { readonly transport: Transport }) {
+  constructor(limitMs: number, wheel: TimerWheel, giveUp: () => void) {
     this.limitMs = limitMs;
     this.wheel = wheel;
-    this.connection = connection;
+    this.giveUp = giveUp;
     wheel.arm(this, limitMs);
   }
 
@@ -34,7 +33,7 @@ export class ConnectAttempt implements Timed {
 
   onDeadline(): void {
     this.timedOut = true;
-    this.connection.transport.destroy();
+    this.giveUp();
   }
 
   failure(error: Error | undefined, connector: Connector, address: string): ConnectFailure {

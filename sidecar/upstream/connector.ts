@@ -1,14 +1,17 @@
 import { connect, Socket, type TcpNetConnectOpts } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { Transport, type TransportReader } from '../transport/transport.ts';
 
-/** What is spoken on a connection to an endpoint: between sidecars, what ALPN says. */
-export type Carried = 'http1' | 'http2' | 'tcp';
+/** What requests are sent in: between sidecars, what ALPN says. */
+export type Carried = 'http1' | 'http2';
 
 /** Opens connections to one endpoint. */
 export interface Connector {
   readonly readyEvent: 'connect' | 'secureConnect';
   /** Starts to connect; `onread` goes to net.connect or tls.connect as it is. */
   open(onread: TcpNetConnectOpts['onread']): Socket | TLSSocket;
+  /** Starts to connect for an opaque stream; where there is TLS, as MESH_TCP_ALPN. */
+  openStream(reader: TransportReader): Transport;
   /** Looks at the peer once the socket is ready. Returns why it is refused, or undefined. */
   verify(socket: Socket | TLSSocket): string | undefined;
 }
@@ -27,16 +30,24 @@ export function splitAddress(address: string): { host: string; port: number } {
 /** Plain TCP. */
 export function plainConnector(address: string): Connector {
   const { host, port } = splitAddress(address);
+  const open: Connector['open'] = (onread) =>
+    connect({ host, port, noDelay: true, keepAlive: true, allowHalfOpen: true, onread });
   return {
     readyEvent: 'connect',
-    open: (onread) => connect({ host, port, noDelay: true, keepAlive: true, allowHalfOpen: true, onread }),
+    open,
+    openStream: (reader) => Transport.connect(reader, open),
     verify: () => undefined,
   };
 }
 
 /** A connector that always fails, with its reason. */
 export function refusingConnector(message: string): Connector {
-  return { readyEvent: 'connect', open: () => failing(message), verify: () => message };
+  return {
+    readyEvent: 'connect',
+    open: () => failing(message),
+    openStream: (reader) => Transport.wrap(reader, failing(message)),
+    verify: () => message,
+  };
 }
 
 /** A socket that fails as a refused connection does. */

@@ -8,6 +8,7 @@ import { DEFAULT_LIMITS } from '../http/limits.ts';
 import { HTTP_11 } from '../http/message-head.ts';
 import type { ResponseHandler, Upstream } from '../http/upstream.ts';
 import { ClientConnection } from '../http1/client-connection.ts';
+import { Transport } from '../transport/transport.ts';
 import type { ConnectFailure } from './connect-attempt.ts';
 import { type Connector, plainConnector, refusingConnector } from './connector.ts';
 import { Endpoint } from './endpoint.ts';
@@ -16,7 +17,12 @@ import { type ConnectionWaiter, createPoolUse, type PoolLimits, type PoolUse } f
 const LIMITS: PoolLimits = { connections: 100, pending: 100, requests: 100, connectMs: 5000, idleMs: 60_000 };
 
 /** Connects for ever. */
-const NEVER: Connector = { readyEvent: 'connect', open: () => new Socket(), verify: () => undefined };
+const NEVER: Connector = {
+  readyEvent: 'connect',
+  open: () => new Socket(),
+  openStream: (reader) => Transport.wrap(reader, new Socket()),
+  verify: () => undefined,
+};
 
 interface Waiter extends ConnectionWaiter {
   connection: ClientConnection | undefined;

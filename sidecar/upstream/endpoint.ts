@@ -8,6 +8,7 @@ import { ConnectAttempt, type ConnectFailure } from './connect-attempt.ts';
 import type { Connector } from './connector.ts';
 import { Http2Pool } from './http2-pool.ts';
 import type { ConnectionWaiter, PoolLimits, PoolUse } from './pool-use.ts';
+import { StreamConnect, type StreamWaiter } from './stream-connect.ts';
 
 /** A server that closes at its own idle limit must not meet a request on the way. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
@@ -137,6 +138,33 @@ export class Endpoint implements ConnectionOwner, Timed {
     this.use.freeIdle();
   }
 
+  /**
+   * Opens a connection for an opaque stream, outside the pool. It has its place in the service's limit of
+   * connections until it closes. One of the waiter's two methods is called later, or, at the limit, before
+   * this returns. Returns how to give up.
+   */
+  openStream(waiter: StreamWaiter): () => void {
+    const { use, limits } = this;
+    // What is freed closes in a moment: the place is taken already.
+    if (use.connections >= limits.connections && !use.freeIdle()) {
+      waiter.onStreamFailed({
+        code: 'pool-full',
+        detail: `${use.connections} connections to this service are open (limits: connections ${limits.connections})`,
+      });
+      return () => {};
+    }
+    this.connections++;
+    use.connections++;
+    use.streams++;
+    const gone = (): void => {
+      this.connections--;
+      use.connections--;
+      use.streams--;
+      this.fillPlace();
+    };
+    return new StreamConnect(this.connector, this.address, limits.connectMs, this.wheel, waiter, gone).cancel;
+  }
+
   /** The waiter wants no connection any more. */
   cancel(waiter: ConnectionWaiter): void {
     const index = this.waiting.indexOf(waiter);
@@ -154,7 +182,9 @@ export class Endpoint implements ConnectionOwner, Timed {
     this.opening++;
     this.use.connections++;
     const connection = new ClientConnection(this, this.engineLimits);
-    const attempt = new ConnectAttempt(this.limits.connectMs, this.wheel, connection);
+    const attempt = new ConnectAttempt(this.limits.connectMs, this.wheel, () =>
+      connection.transport.destroy(),
+    );
     let error: Error | undefined;
     connection.transport = Transport.connect(connection, (onread) => {
       const socket = this.connector.open(onread);
@@ -222,6 +252,11 @@ export class Endpoint implements ConnectionOwner, Timed {
     this.use.connections--;
     const index = this.idle.indexOf(connection);
     if (index >= 0) this.idle.splice(index, 1);
+    this.fillPlace();
+  }
+
+  /** A place in the service's connection limit came free: first for those who wait here. */
+  private fillPlace(): void {
     this.openForWaiting();
     for (const hungry of this.use.hungry) hungry.openForWaiting();
   }

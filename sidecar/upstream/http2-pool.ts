@@ -68,7 +68,7 @@ export class Http2Pool implements Http2ConnectionOwner {
     use.connections++;
     const engine = { ...engineLimits, idleMs: this.limits.idleMs };
     const connection = new Http2ClientConnection(this, engine, DEFAULT_HTTP2_LIMITS, wheel);
-    const attempt = new ConnectAttempt(this.limits.connectMs, wheel, connection);
+    const attempt = new ConnectAttempt(this.limits.connectMs, wheel, () => connection.transport.destroy());
     let error: Error | undefined;
     connection.transport = Transport.connect(connection, (onread) => {
       const socket = connector.open(onread);

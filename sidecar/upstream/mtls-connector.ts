@@ -1,16 +1,16 @@
-import type { TcpNetConnectOpts } from 'node:net';
+import { connect as connectPlain, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { peerWorkload } from '../../protocol/peer.ts';
 import type { Identity } from '../identity/identity.ts';
 import { MESH_ALPN, MESH_H2_ALPN, MESH_TCP_ALPN } from '../identity/mesh-alpn.ts';
 import { clientContext } from '../identity/tls-contexts.ts';
+import { Transport } from '../transport/transport.ts';
 import { type Carried, type Connector, failing, splitAddress } from './connector.ts';
 
 /** What is offered: a sidecar takes the first, a server of another kind the second. */
 const ALPN: Readonly<Record<Carried, string[]>> = {
   http1: [MESH_ALPN, 'http/1.1'],
   http2: [MESH_H2_ALPN, 'h2'],
-  tcp: [MESH_TCP_ALPN],
 };
 
 /** Mesh mTLS: proves `identity` and believes only a peer that proves `expected` (`namespace/serviceaccount`). */
@@ -25,32 +25,38 @@ export function mtlsConnector(
   let sessionOf: Identity | undefined;
   /** End of the peer's certificate, wall clock ms, as of the last full handshake. */
   let verifiedUntil = 0;
+  const start = (alpn: string[], how: Partial<ConnectionOptions & TcpNetConnectOpts>): TLSSocket | Socket => {
+    const identity = current();
+    if (identity === undefined) return failing('this proxy has no certificate yet');
+    if (sessionOf !== identity || Date.now() >= verifiedUntil) [session, sessionOf] = [undefined, identity];
+    const options: ConnectionOptions = {
+      secureContext: clientContext(identity),
+      ALPNProtocols: alpn,
+      // The name is checked by SPIFFE ID in `verify`, not by DNS.
+      checkServerIdentity: () => undefined,
+      rejectUnauthorized: true,
+      allowHalfOpen: true,
+      ...(session !== undefined && { session }),
+      ...how,
+    };
+    const socket = connect(options);
+    socket.on('session', (ticket) => {
+      if (sessionOf === identity) session = ticket;
+    });
+    return socket;
+  };
+  const tcp = { host, port, noDelay: true, keepAlive: true, allowHalfOpen: true };
   return {
     readyEvent: 'secureConnect',
-    open(onread: TcpNetConnectOpts['onread']) {
-      const identity = current();
-      if (identity === undefined) return failing('this proxy has no certificate yet');
-      if (sessionOf !== identity || Date.now() >= verifiedUntil) [session, sessionOf] = [undefined, identity];
-      const options: ConnectionOptions &
-        Pick<TcpNetConnectOpts, 'noDelay' | 'keepAlive' | 'allowHalfOpen' | 'onread'> = {
-        host,
-        port,
-        secureContext: clientContext(identity),
-        ALPNProtocols: ALPN[carries],
-        // The name is checked by SPIFFE ID in `verify`, not by DNS.
-        checkServerIdentity: () => undefined,
-        rejectUnauthorized: true,
-        noDelay: true,
-        keepAlive: true,
-        allowHalfOpen: true,
-        ...(session !== undefined && { session }),
-        onread, // tls.connect hands it to its socket, as net.connect does
-      };
-      const socket = connect(options);
-      socket.on('session', (ticket) => {
-        if (sessionOf === identity) session = ticket;
-      });
-      return socket;
+    // tls.connect hands `onread` to its socket, as net.connect does.
+    open: (onread) => start(ALPN[carries], { ...tcp, onread }),
+    openStream(reader) {
+      // With a socket of its own below, TLS can be reset: that tells the peer that a stream was cut.
+      const carrier = connectPlain(tcp);
+      carrier.on('error', () => {}); // TLS tells of it
+      const socket = start([MESH_TCP_ALPN], { socket: carrier });
+      if (socket.destroyed) carrier.destroy();
+      return Transport.wrap(reader, socket);
     },
     verify(socket) {
       const secure = socket as TLSSocket;

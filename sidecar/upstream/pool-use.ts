@@ -21,10 +21,12 @@ export interface PoolUse {
   connections: number;
   pending: number;
   requests: number;
+  /** Opaque streams; each is one of the connections, too. */
+  streams: number;
   /** Endpoints whose requests wait for the service's limit of connections. */
   readonly hungry: Set<Hungry>;
-  /** Closes an idle connection of any endpoint, if there is one, to make room. */
-  freeIdle(): void;
+  /** Closes an idle connection of any endpoint to make room; false if there is none. */
+  freeIdle(): boolean;
 }
 
 /** Opens a connection for its waiting requests, if it may now. */
@@ -32,6 +34,6 @@ interface Hungry {
   openForWaiting(): void;
 }
 
-export function createPoolUse(freeIdle: () => void): PoolUse {
-  return { connections: 0, pending: 0, requests: 0, hungry: new Set(), freeIdle };
+export function createPoolUse(freeIdle: () => boolean): PoolUse {
+  return { connections: 0, pending: 0, requests: 0, streams: 0, hungry: new Set(), freeIdle };
 }

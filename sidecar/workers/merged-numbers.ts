@@ -39,6 +39,8 @@ export function mergedGauges(gauges: readonly Gauges[], version: string): Gauges
   return {
     connections: gauges.reduce((sum, { connections }) => sum + connections, 0),
     protections: added(gauges.map(({ protections }) => protections)),
+    detections: added(gauges.map(({ detections }) => detections)),
+    detectTimeouts: added(gauges.map(({ detectTimeouts }) => detectTimeouts)),
     ready: gauges.length > 0 && gauges.every(({ ready }) => ready),
     controlPlaneConnected:
       gauges.length > 0 && gauges.every(({ controlPlaneConnected }) => controlPlaneConnected),

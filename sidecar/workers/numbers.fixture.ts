@@ -12,6 +12,8 @@ export function numbersOf(requests: number, connections = 1): WorkerNumbers {
     gauges: {
       connections,
       protections: { 'ping-flood': connections },
+      detections: { 'inbound http1': connections },
+      detectTimeouts: {},
       ready: true,
       controlPlaneConnected: true,
       certificateSecondsLeft: 3600 + connections,

@@ -71,10 +71,8 @@ class Supervisor implements Running {
   }
 
   async start(): Promise<void> {
-    const { inbound, outbound, gateway, admin, identity } = this.options;
-    for (const [name, address] of Object.entries({ inbound, outbound, gateway })) {
-      if (address !== undefined) this.addresses[name as keyof Addresses] = await reserveAddress(address);
-    }
+    const { admin, identity } = this.options;
+    await this.reserveAddresses();
     // Files are read by each worker; what a control plane issues is asked for once, for all.
     if (identity === undefined) this.identity = await openIdentity(this.options, this.log);
     this.identity?.onChange((next) => this.tellIdentity(next));
@@ -87,6 +85,18 @@ class Supervisor implements Running {
       this.closeAdmin = opened.close;
     }
     await started;
+  }
+
+  private async reserveAddresses(): Promise<void> {
+    const { outboundServices } = this.options;
+    for (const name of ['inbound', 'outbound', 'gateway'] as const) {
+      const address = this.options[name];
+      if (address !== undefined) this.addresses[name] = await reserveAddress(address);
+    }
+    if (outboundServices === undefined) return;
+    const bound: Record<string, string> = {};
+    for (const { service, address } of outboundServices) bound[service] = await reserveAddress(address);
+    this.addresses.outboundServices = bound;
   }
 
   drain(): Promise<void> {

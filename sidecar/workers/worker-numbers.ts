@@ -37,10 +37,31 @@ function isEdge(value: unknown): boolean {
     areCounts(value.durations, BUCKETS_MS.length + 1) &&
     areCounts(value.requestSizes, BUCKETS_BYTES.length + 1) &&
     areCounts(value.responseSizes, BUCKETS_BYTES.length + 1) &&
-    [value.durationSumMs, value.requestBytes, value.responseBytes, value.requests, value.retries].every(
-      isCount,
-    )
+    SUMS.every((name) => isCount(value[name])) &&
+    Array.isArray(value.tcpFailures) &&
+    value.tcpFailures.every(isNamedCount)
   );
+}
+
+/** The numbers of an edge that stand alone. */
+const SUMS = [
+  'durationSumMs',
+  'requestBytes',
+  'responseBytes',
+  'requests',
+  'retries',
+  'tcpOpened',
+  'tcpClosed',
+  'tcpReceivedBytes',
+  'tcpSentBytes',
+] as const;
+
+function isNamedCount(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 2 && typeof value[0] === 'string' && isCount(value[1]);
+}
+
+function areNamedCounts(value: unknown): boolean {
+  return isFields(value) && Object.values(value).every(isCount);
 }
 
 function isOutcome(value: unknown): boolean {
@@ -52,12 +73,19 @@ function isOutcome(value: unknown): boolean {
 
 function isGauges(value: unknown): boolean {
   if (!isFields(value)) return false;
-  const { protections, connections, ready, controlPlaneConnected, certificateSecondsLeft, rootSecondsLeft } =
-    value;
+  const {
+    protections,
+    detections,
+    detectTimeouts,
+    connections,
+    ready,
+    controlPlaneConnected,
+    certificateSecondsLeft,
+    rootSecondsLeft,
+  } = value;
   return (
     isCount(connections) &&
-    isFields(protections) &&
-    Object.values(protections).every(isCount) &&
+    [protections, detections, detectTimeouts].every(areNamedCounts) &&
     typeof ready === 'boolean' &&
     typeof controlPlaneConnected === 'boolean' &&
     [certificateSecondsLeft, rootSecondsLeft].every(

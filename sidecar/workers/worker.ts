@@ -94,7 +94,7 @@ class Worker {
     if (identity !== undefined) this.takeIdentity(identity);
     const worker = { of: this.of, ...(fromControlPlane && { identity: this.identity }) };
     try {
-      this.sidecar = await this.startSidecar({ ...options, ...addresses, worker }, this.log);
+      this.sidecar = await this.startSidecar({ ...options, ...reserved(addresses), worker }, this.log);
       send({ type: 'accepting' });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
@@ -139,4 +139,11 @@ function answerTo(view: DataPlaneView, question: Question, argument: string): un
         process: processNumbers(),
       };
   }
+}
+
+/** The addresses that were reserved, as a data plane is given them. */
+function reserved({ outboundServices, ...addresses }: StartMessage['addresses']): Partial<SidecarOptions> {
+  if (outboundServices === undefined) return addresses;
+  const services = Object.entries(outboundServices);
+  return { ...addresses, outboundServices: services.map(([service, address]) => ({ service, address })) };
 }
