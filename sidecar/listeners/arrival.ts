@@ -35,8 +35,7 @@ export function readFirstBytes(
   onKnown: (first: FirstBytes) => void,
 ): void {
   const { kind, wheel, connections, detections } = host;
-  const arrived = connections.addArriving(transport);
-  const reader = new FirstBytesReader(
+  const reader: FirstBytesReader = new FirstBytesReader(
     wheel,
     limits,
     expected,
@@ -46,8 +45,9 @@ export function readFirstBytes(
       if (first.protocol === 'silent') detections.countTimeout(kind);
       onKnown(first);
     },
-    arrived,
+    () => arrived(),
   );
+  const arrived = connections.addArriving(reader);
   transport.reader = reader;
   reader.open(transport);
 }

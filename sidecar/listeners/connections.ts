@@ -2,12 +2,18 @@ import type { ServerConnection } from '../http1/server-connection.ts';
 
 const LOOK_MS = 20;
 
+/** A socket of which it is not known yet what it speaks. */
+interface Arriving {
+  destroy(): void;
+  /** Closes it if nobody asked anything on it yet. */
+  drain?(): void;
+}
+
 /** All downstream connections of a data plane, so that they can be counted and drained. */
 export class Connections {
   private readonly open = new Set<ServerConnection>();
   private readonly tunnels = new Set<{ destroy(): void }>();
-  /** Sockets of which it is not known yet what they speak. */
-  private readonly arriving = new Set<{ destroy(): void }>();
+  private readonly arriving = new Set<Arriving>();
   draining = false;
 
   get count(): number {
@@ -26,7 +32,7 @@ export class Connections {
   }
 
   /** Nothing was asked on it yet: a drain need not wait for it. Returns how to say that it has arrived. */
-  addArriving(socket: { destroy(): void }): () => void {
+  addArriving(socket: Arriving): () => void {
     this.arriving.add(socket);
     return () => this.arriving.delete(socket);
   }
@@ -35,6 +41,7 @@ export class Connections {
   async drain(limitMs: number): Promise<void> {
     this.draining = true;
     for (const connection of this.open) connection.drain();
+    for (const socket of this.arriving) socket.drain?.();
     const until = performance.now() + limitMs;
     while (this.count > 0 && performance.now() < until) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));

@@ -19,7 +19,7 @@ import { serveHttp } from './serve-http.ts';
 import type { TlsAcceptor } from './tls-acceptor.ts';
 
 /** What the listener asks about the workload behind it. */
-export interface InboundWorkload {
+interface InboundWorkload {
   /** `namespace/name` of its service. */
   readonly key: string;
   /** Whether only mesh mTLS is let in, so too while it is not known. */

@@ -27,7 +27,8 @@ export function serveHttp(
       relay.exchange.peerAddress = `${remoteAddress}:${remotePort}`;
     },
   );
-  connections.add(connection);
+  // In this order: a drain closes a connection on which nothing was asked yet.
   connection.onBytes(first, 0, first.length);
+  connections.add(connection);
   transport.resume();
 }

@@ -105,6 +105,15 @@ export class FirstBytesReader implements TransportReader, Timed {
     this.onKnown(first);
   }
 
+  /** Closes the connection if nothing was said on it yet. */
+  drain(): void {
+    if (this.seen.length === 0) this.transport?.destroy();
+  }
+
+  destroy(): void {
+    this.transport?.destroy();
+  }
+
   onDrain(): void {}
 
   onClosed(): void {
