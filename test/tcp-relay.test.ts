@@ -82,7 +82,7 @@ test('bytes go through both sidecars by mTLS and are counted at both, with the i
   }
 });
 
-test('a server that speaks first is waited for no longer than the detect timeout, and the log says once how to spare the wait', async (context) => {
+test('a server that speaks first is waited for no longer than the detect timeout', async (context) => {
   const app = await backend(context, () => {});
   const greeting = new Set<object>();
   const greet = () => {

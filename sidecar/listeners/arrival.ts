@@ -35,7 +35,7 @@ export function readFirstBytes(
   onKnown: (first: FirstBytes) => void,
 ): void {
   const { kind, wheel, connections, detections } = host;
-  const reader = new FirstBytesReader(
+  const reader: FirstBytesReader = new FirstBytesReader(
     wheel,
     limits,
     expected,

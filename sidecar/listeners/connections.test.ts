@@ -156,6 +156,14 @@ test('a socket that has said nothing yet is not waited for, and closed at the en
   assert.deepEqual([silent.destroyed, arrivedOne.destroyed], [true, false]);
 });
 
+test('who arrives is asked at the begin of a drain whether it has said anything', async () => {
+  const connections = new Connections();
+  const told: string[] = [];
+  connections.addArriving({ drain: () => void told.push('drain'), destroy: () => void told.push('destroy') });
+  await connections.drain(60_000);
+  assert.deepEqual(told, ['drain', 'destroy']);
+});
+
 test('what is destroyed is closed whatever it does', async (context) => {
   const { connections, host, client } = await listening(context);
   const busy = await client();

@@ -9,18 +9,17 @@ interface Drainable {
 
 const LOOK_MS = 20;
 
-/** A connection of which it is not known yet what it speaks. */
+/** A socket of which it is not known yet what it speaks. */
 interface Arriving {
-  /** Closes it if nothing was said on it yet. */
-  drain?(): void;
   destroy(): void;
+  /** Closes it if nobody asked anything on it yet. */
+  drain?(): void;
 }
 
 /** All downstream connections of a data plane, so that they can be counted and drained. */
 export class Connections {
   private readonly open = new Set<Drainable>();
   private readonly tunnels = new Set<{ destroy(): void }>();
-  /** Sockets of which it is not known yet what they speak. */
   private readonly arriving = new Set<Arriving>();
   draining = false;
 
@@ -28,13 +27,10 @@ export class Connections {
     return this.open.size + this.tunnels.size;
   }
 
-  /** Returns how to take it out before it is closed. */
-  add(connection: Drainable): () => void {
+  add(connection: Drainable): void {
     this.open.add(connection);
-    const leave = (): void => void this.open.delete(connection);
-    connection.transport.socket.once('close', leave);
+    connection.transport.socket.once('close', () => this.open.delete(connection));
     if (this.draining) connection.drain();
-    return leave;
   }
 
   addTunnel(tunnel: { destroy(): void; once(event: 'close', listener: () => void): unknown }): void {

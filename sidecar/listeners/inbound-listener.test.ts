@@ -101,8 +101,10 @@ async function inbound(
     backend: () => cluster,
   };
   const recorder = new Recorder('t/app', undefined);
+  const hints: string[] = [];
   const log = {
     ...SILENT,
+    info: (_details: object, message: string) => void hints.push(message),
     warn: (details: object, message: string) => void warnings.push(`${message} ${JSON.stringify(details)}`),
   };
   const listener = new InboundListener({
@@ -137,6 +139,7 @@ async function inbound(
     connections,
     host,
     warnings,
+    hints,
     async client() {
       const client = await rawClient(acceptor.address);
       context.after(() => client.close());
@@ -421,4 +424,33 @@ test('a drain waits neither for those who have said nothing yet nor for half a h
   await until('it is gone', () => connections.count === 0);
   await connections.drain(600_000);
   for (const one of [silent, half]) assert.equal(await one.untilEnd(), '');
+});
+
+test('who waits for the server to speak reaches the application, and the log says once how to spare the wait', async (context) => {
+  const { client, application, hints } = await inbound(context, { limits: { detectMs: 20 } });
+  for (let count = 1; count <= 3; count++) {
+    await client();
+    await until('the connection', () => application.connections.length === count);
+  }
+  assert.equal(hints.length, 1);
+  assert.match(hints[0] ?? '', /t\/app.*appProtocol: tcp.*tulle\.dev\/opaque-ports: "80"/);
+});
+
+test('strict: who waits for the server to speak does not reach the application', async (context) => {
+  const { client, application, hints } = await inbound(context, {
+    strict: true,
+    spoken: 'opaque',
+    limits: { detectMs: 20, headMs: 60 },
+  });
+  const caller = await client();
+  await until('the end', () => caller.closed);
+  assert.deepEqual([application.connections.length, hints], [0, []]);
+});
+
+test('an opaque service: HTTP passes unread, also where its engine would refuse it', async (context) => {
+  const { client, application, host } = await inbound(context, { spoken: 'opaque' });
+  const caller = await client();
+  caller.send('GET / HTTP/9\r\n\r\n');
+  await caller.expect('pong');
+  assert.deepEqual([application.received, host.addresses], ['GET / HTTP/9\r\n\r\n', []]);
 });

@@ -20,7 +20,7 @@ import { serveHttp2 } from './serve-http2.ts';
 import type { TlsAcceptor } from './tls-acceptor.ts';
 
 /** What the listener asks about the workload behind it. */
-export interface InboundWorkload {
+interface InboundWorkload {
   /** `namespace/name` of its service. */
   readonly key: string;
   /** Whether only mesh mTLS is let in, so too while it is not known. */

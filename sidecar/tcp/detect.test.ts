@@ -46,6 +46,7 @@ const SAMPLES: Readonly<Record<Exclude<DetectedProtocol, 'tls'>, readonly string
     'PROPFIND /a\r HTTP/1.1\r\n',
     'PROPFIND /a HTTP/1.1x\r\n',
     '\u0016\u0002\u0000\u0000\u0005',
+    '\u0016\u0003\u0001\u00ff\u00ff',
     '\u0016\u0003\u0001\u0000\u0004\u0002\u0000\u0000\u0000',
     '\u00ff\u00fe',
   ],

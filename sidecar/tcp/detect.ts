@@ -18,6 +18,7 @@ const TLS_MAJOR = 0x03;
 const CLIENT_HELLO = 0x01;
 /** Where a record's first handshake message says what it is. */
 const MESSAGE_TYPE = 5;
+const MAX_RECORD = 16 * 1024;
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -52,6 +53,7 @@ export function detectExpected(expected: Expected, bytes: Buffer): DetectedProto
 /** A handshake record that begins with a ClientHello (RFC 8446 sections 5.1 and 4). */
 function detectTls(bytes: Buffer): DetectedProtocol | 'more' {
   if (bytes.length > 1 && bytes[1] !== TLS_MAJOR) return 'opaque';
+  if (bytes.length >= MESSAGE_TYPE && bytes.readUInt16BE(3) > MAX_RECORD) return 'opaque';
   if (bytes.length <= MESSAGE_TYPE) return 'more';
   return bytes[MESSAGE_TYPE] === CLIENT_HELLO ? 'tls' : 'opaque';
 }

@@ -70,7 +70,7 @@ export class StreamConnect implements TransportReader {
 
   onClosed(error: Error | undefined): void {
     this.attempt.over();
-    if (!this.cancelled)
+    if (!this.cancelled && !this.given)
       this.waiter.onStreamFailed(this.attempt.failure(error, this.connector, this.address));
   }
 }
