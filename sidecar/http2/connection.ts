@@ -208,6 +208,12 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
     }
   }
 
+  /** Until the peer knows our setting, it goes by the initial window. */
+  newReceiveWindow(): ReceiveWindow {
+    const size = this.http2.streamWindowBytes;
+    return new ReceiveWindow(size, this.settingsSince === 0 ? size : Math.max(size, INITIAL_WINDOW));
+  }
+
   /** `stream` gets a flush at the end of the read. */
   touch(stream: Http2Stream): void {
     if (stream.touched) return;
