@@ -227,9 +227,9 @@ test('a response that is asked for and never taken is given up, its stream alone
   peer.send(peer.head(1, REQUEST, END_STREAM));
   await peer.expect(DATA, 1);
   await turn();
-  server.clock.leap(299_000);
+  server.clock.leap(298_000);
   assert.deepEqual(server.protections, []);
-  server.clock.leap(2_000);
+  server.clock.leap(2_500);
   assert.deepEqual(server.protections, ['slow-window']);
   assert.ok(server.requests[0]?.events.includes('disconnected'));
   await peer.expect(RST_STREAM, 1);
@@ -240,7 +240,7 @@ test('a response that is asked for and never taken is given up, its stream alone
 test('a client that says nothing is sent away', async (context) => {
   const server = await served(context);
   const peer = await server.silent();
-  server.clock.leap(10_001);
+  server.clock.leap(10_100);
   const { debug } = RawPeer.goAway(await peer.expect(GOAWAY));
   assert.match(debug, /preface/);
 });
@@ -249,7 +249,7 @@ test('a client that does not acknowledge our SETTINGS is sent away', async (cont
   const server = await served(context);
   const peer = await server.raw();
   await peer.expect(SETTINGS);
-  server.clock.leap(10_001);
+  server.clock.leap(10_100);
   assert.equal(RawPeer.goAway(await peer.expect(GOAWAY)).code, 4);
 });
 
@@ -262,6 +262,6 @@ test('a header block that is begun and left lying is ended', async (context) => 
     peer.frames.some(({ type, flags }) => type === SETTINGS && flags === 1),
   );
   await turn();
-  server.clock.leap(10_001);
+  server.clock.leap(10_100);
   assert.match(RawPeer.goAway(await peer.expect(GOAWAY)).debug, /header block/);
 });

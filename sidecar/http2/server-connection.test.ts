@@ -379,7 +379,7 @@ test('an idle connection is told to go', async (context) => {
   const peer = await server.raw();
   peer.send(frame(SETTINGS, 1, 0), peer.head(1, REQUEST, END_STREAM));
   await peer.expect(DATA, 1);
-  server.clock.leap(600_001);
+  server.clock.leap(600_100);
   assert.equal(RawPeer.goAway(await peer.expect(GOAWAY)).code, NO_ERROR);
   await until('the end', () => peer.closed);
 });
