@@ -35,6 +35,7 @@ import {
   PADDED,
   PING,
   PRIORITY,
+  PUSH_PROMISE,
   RST_STREAM,
   readUint31,
   readUint32,
@@ -357,7 +358,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
       case WINDOW_UPDATE:
         this.readWindowUpdate(streamId, bytes, start, end);
         break;
-      default:
+      case PUSH_PROMISE:
         // Push is off: a server must not promise, and a client never may (RFC 9113 section 8.4).
         this.fail(PROTOCOL_ERROR, 'PUSH_PROMISE was not asked for');
     }
