@@ -35,6 +35,7 @@ import {
   PADDED,
   PING,
   PRIORITY,
+  PUSH_PROMISE,
   RST_STREAM,
   readUint31,
   readUint32,
@@ -208,6 +209,12 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
     }
   }
 
+  /** Until the peer knows our setting, it goes by the initial window. */
+  newReceiveWindow(): ReceiveWindow {
+    const size = this.http2.streamWindowBytes;
+    return new ReceiveWindow(size, this.settingsSince === 0 ? size : Math.max(size, INITIAL_WINDOW));
+  }
+
   /** `stream` gets a flush at the end of the read. */
   touch(stream: Http2Stream): void {
     if (stream.touched) return;
@@ -351,7 +358,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
       case WINDOW_UPDATE:
         this.readWindowUpdate(streamId, bytes, start, end);
         break;
-      default:
+      case PUSH_PROMISE:
         // Push is off: a server must not promise, and a client never may (RFC 9113 section 8.4).
         this.fail(PROTOCOL_ERROR, 'PUSH_PROMISE was not asked for');
     }

@@ -1,7 +1,7 @@
 import type { Field } from '../http/field.ts';
 
 /** What a field is to HTTP/2. Kept in `Field.rule`. */
-export const UNJUDGED = 0;
+const UNJUDGED = 0;
 export const PLAIN = 1;
 /** A name or value that no field may have, or a field that HTTP/2 forbids. */
 export const MALFORMED = 2;

@@ -121,6 +121,10 @@ export class RawPeer {
     };
   }
 
+  stopReading(): void {
+    this.socket.pause();
+  }
+
   close(): void {
     this.socket.destroy();
   }

@@ -4,7 +4,7 @@ import type { Limits } from '../http/limits.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
 import type { TimerWheel } from '../transport/timer-wheel.ts';
 import type { Transport } from '../transport/transport.ts';
-import { RESET } from './closed-streams.ts';
+import { FORGOTTEN, RESET } from './closed-streams.ts';
 import { Http2Connection } from './connection.ts';
 import { sendGoAway, sendPing, sendReset } from './control-frames.ts';
 import { NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, STREAM_CLOSED } from './error-codes.ts';
@@ -112,7 +112,7 @@ export class Http2ServerConnection extends Http2Connection {
   private onLateHeaders(streamId: number): void {
     const how = this.past.find(streamId);
     if (how === RESET) return;
-    if (how === 0) this.fail(PROTOCOL_ERROR, 'a stream is opened out of order');
+    if (how === FORGOTTEN) this.fail(PROTOCOL_ERROR, 'a stream is opened out of order');
     else this.fail(STREAM_CLOSED, 'HEADERS on a stream that is closed');
   }
 

@@ -2,7 +2,7 @@ import type { Field } from '../http/field.ts';
 import { UNKNOWN_LENGTH } from '../http/message-head.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
 import type { Http2Connection } from './connection.ts';
-import { ReceiveWindow } from './flow-window.ts';
+import type { ReceiveWindow } from './flow-window.ts';
 import { checkTrailers } from './head-rules.ts';
 import { MALFORMED_MESSAGES } from './problems.ts';
 
@@ -62,7 +62,7 @@ export abstract class Http2Stream {
 
   /** Takes a DATA frame of `bytes` off the window. False: it is more than we allowed. */
   takeWindow(bytes: number): boolean {
-    this.window ??= new ReceiveWindow(this.connection.http2.streamWindowBytes);
+    this.window ??= this.connection.newReceiveWindow();
     return this.window.take(bytes);
   }
 
