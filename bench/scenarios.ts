@@ -162,7 +162,6 @@ export const scenarios: readonly Scenario[] = [
     name: 'half-load',
     title: "100 B responses at half of Envoy's peak: latency beyond that of the application alone",
     work: { kind: 'half-load' },
-    rounds: 2,
   },
   {
     ...small,

@@ -11,7 +11,7 @@ import type { Job } from './site.ts';
 const perAddress = 2500;
 /** So many handshakes are under way at once. */
 const atOnce = 64;
-const settleSeconds = 8;
+const settleSeconds = 5;
 
 interface Client {
   port: number;
