@@ -90,7 +90,7 @@ function figureAims({ figure }: Medians): Aim[] {
       'ms',
     ),
     ...atLeast(
-      'overload: goodput at twice the peak, of the peak',
+      'overload: goodput of a full core at twice the peak, of the peak',
       figure('overload', 'tulle', 'goodputShare'),
       0.9,
       'x',

@@ -134,8 +134,8 @@ test('figures have medians over the rounds that have them, and a table of their 
   const run = { circumstances, scenarios, cells: [], summaries: figures, aims: [], missing: new Map() };
   const decisions = [{ routes: 100, p50Ns: 190.4, p99Ns: 290 }];
   const text = reportTable({ ...run, decisions });
-  assert.match(text, /\| scenario \| peer +\| +of peak \| +admin max ms \|/);
-  assert.match(text, /\| overload \| tulle \| 0\.90 \(0\.80\.\.1\.00\) \| 7\.00 \(7\.00\.\.7\.00\) \|/);
+  assert.match(text, /\| scenario \| peer +\| +of peak, full core \| +admin max ms \|/);
+  assert.match(text, /\| overload \| tulle \| +0\.90 \(0\.80\.\.1\.00\) \| 7\.00 \(7\.00\.\.7\.00\) \|/);
   assert.match(text, /route decision alone \| +100 \| +190 \| +290 \|/);
 });
 

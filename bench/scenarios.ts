@@ -168,7 +168,7 @@ export const scenarios: readonly Scenario[] = [
     name: 'overload',
     title: '100 B responses asked for at twice the peak',
     work: { kind: 'overload' },
-    connections: 1024,
+    connections: 256,
     rounds: 2,
   },
   {

@@ -17,6 +17,8 @@ export interface PacedLoad {
   bodyBytes: number;
   /** Keep connections, or make a new one for each request. */
   keep: boolean;
+  /** Look after requests and answers only once in so many microseconds, which costs less of the load core. */
+  tickMicros?: number;
 }
 
 /** `requests` are those answered by 2xx; times run from when a request was due. */
@@ -42,8 +44,8 @@ export function parsePaceOutput(output: string): PacedReport {
 
 /** Runs an open loop on the core of the bench; `directory` is the bench's. Rejects when it fails. */
 export async function runPace(directory: string, load: PacedLoad): Promise<PacedReport> {
-  const { port, host, path, rate, connections, waiting, seconds, bodyBytes, keep } = load;
-  const numbers = [Math.round(rate), connections, waiting, seconds, bodyBytes, keep ? 1 : 0];
+  const { port, host, path, rate, connections, waiting, seconds, bodyBytes, keep, tickMicros = 0 } = load;
+  const numbers = [Math.round(rate), connections, waiting, seconds, bodyBytes, keep ? 1 : 0, tickMicros];
   const args = [String(port), host, path, ...numbers.map(String)];
   return parsePaceOutput(await runGenerator(compileC('load/pace.c', directory), args));
 }

@@ -29,9 +29,12 @@ export async function measureOverload({ site, scenario, peer, way }: Job): Promi
   const port = way.ports[0] ?? 0;
   const closed = { port, scenario: { ...scenario, connections }, directory: site.directory };
   await runWrk({ ...closed, seconds: warmUpSeconds(site.seconds) });
+  const pids = processesOf(way.proxies);
+  const peakUse = watchCore(site.cores.proxy, pids);
   const peakReport = await runWrk({ ...closed, seconds: site.seconds });
+  const peakNanoseconds = peakUse().nanoseconds / peakReport.requests;
   const peak = peakReport.requests / peakReport.seconds;
-  const use = watchCore(site.cores.proxy, processesOf(way.proxies));
+  const use = watchCore(site.cores.proxy, pids);
   const open = runPace(site.directory, {
     port,
     host: scenario.host,
@@ -42,21 +45,23 @@ export async function measureOverload({ site, scenario, peer, way }: Job): Promi
     seconds: site.seconds,
     bodyBytes: 0,
     keep: true,
+    tickMicros: 1000, // Its own work must not take the core from the application.
   });
   let ended = false;
   const admin = peer.adminPath === undefined ? [] : askAdmin(way.admin, peer.adminPath, () => ended);
   const report = await open.finally(() => {
     ended = true;
   });
-  const { otherShare } = use();
+  const { nanoseconds, otherShare } = use();
   const times = await admin;
   const share = (count: number) => count / report.offered;
-  const goodput = report.requests / report.seconds;
   return {
     peak,
     rate: report.offered / report.seconds,
-    goodput,
-    goodputShare: goodput / peak,
+    goodput: report.requests / report.seconds,
+    // By CPU, since the application and the generator share a core, which may be full before the proxy's.
+    goodputShare: peakNanoseconds / (nanoseconds / report.requests),
+    coreShare: nanoseconds / 1e9 / report.seconds,
     admittedP99Ms: report.p99Ms,
     unavailableShare: share(report.unavailable),
     unsentShare: share(report.unsent),
