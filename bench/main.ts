@@ -4,17 +4,22 @@ import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkAims } from './aims.ts';
-import { startApp, startTlsApp } from './backend/backend.ts';
+import { type AppName, startApplications } from './backend/applications.ts';
 import { type Cell, summarize } from './cell.ts';
 import { issueCertificates } from './certificates.ts';
 import { type Cores, chooseCores, pinSelf } from './cores.ts';
-import { measure, type Site } from './measure.ts';
+import { measure } from './measure.ts';
 import { type BenchOptions, readOptions, UsageProblem, usage } from './options.ts';
 import { findPeers, MissingProgram, type Peers, peerNames } from './peers.ts';
 import { killEverything } from './processes.ts';
 import type { Peer } from './proxies/peer.ts';
 import { type Circumstances, type Run, reportPage, reportTable } from './report.ts';
+import { type DecisionReport, measureDecision } from './routing/decision.ts';
 import { connections, type Scenario, scenarios } from './scenarios.ts';
+import { soak } from './soak.ts';
+import { appOf } from './way.ts';
+import { measureEnvoyPeak } from './work/envoy-peak.ts';
+import type { Site } from './work/site.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -48,11 +53,11 @@ async function measureInto(
   try {
     const sample = await measure(site, scenario, peer);
     cell.rounds[round] = sample;
-    const { load, coldStartMs } = sample;
-    const cpu =
-      load === undefined ? '' : `, ${load.cpuMicrosPerRequest.toFixed(1)} us/req, p99 ${load.p99Ms} ms`;
+    const { load, figures = {}, coldStartMs } = sample;
+    const cpu = load && `, ${load.cpuMicrosPerRequest.toFixed(1)} us/${scenario.unit}, p99 ${load.p99Ms} ms`;
+    const others = Object.entries(figures).map(([name, value]) => `, ${name} ${value.toPrecision(3)}`);
     console.error(
-      `bench: round ${round + 1}, ${scenario.name}, ${peer.name}: up in ${coldStartMs.toFixed(0)} ms${cpu}`,
+      `bench: round ${round + 1}, ${scenario.name}, ${peer.name}: up in ${coldStartMs.toFixed(0)} ms${cpu ?? ''}${others.join('')}`,
     );
   } catch (error) {
     cell.rounds[round] = undefined;
@@ -83,7 +88,8 @@ async function measureAll(options: BenchOptions, site: Site, peers: readonly Pee
   const cells = chosen.flatMap((scenario) =>
     peers.map((peer): Cell => ({ scenario: scenario.name, peer: peer.name, rounds: [], failures: [] })),
   );
-  const roundsOf = ({ load }: Scenario) => (load || options.rounds === 1 ? options.rounds : startRounds);
+  const roundsOf = ({ work, rounds = options.rounds }: Scenario) =>
+    work.kind === 'start' && options.rounds > 1 ? startRounds : Math.min(options.rounds, rounds);
   for (let round = 0; round < Math.max(options.rounds, startRounds); round++) {
     for (const scenario of chosen) {
       if (round < roundsOf(scenario)) await measureRound(round, site, scenario, peers, cells);
@@ -101,22 +107,63 @@ function write(run: Run, directory: string): void {
   console.error(`bench: wrote ${join(directory, 'latest.md')} and latest.json`);
 }
 
+/** The applications that the chosen scenarios and peers have behind them. */
+function appsOf(options: BenchOptions, peers: readonly Peer[]): Set<AppName> {
+  if (options.soakSeconds !== undefined) return new Set(['http']);
+  const chosen = scenarios.filter(({ name }) => options.scenarios.includes(name));
+  return new Set(chosen.flatMap((scenario) => peers.map((peer) => appOf(scenario, peer))));
+}
+
+async function prepare(options: BenchOptions, directory: string, peers: Peers, cores: Cores): Promise<Site> {
+  const certificates = issueCertificates(directory);
+  const ground = { nginx: peers.nginx, directory, core: cores.load, certificates };
+  const apps = await startApplications(appsOf(options, peers.found), ground, (message) =>
+    console.error(`bench: ${message}`),
+  );
+  let peak: Promise<number> | undefined;
+  const site: Site = {
+    directory,
+    cores,
+    certificates,
+    apps,
+    seconds: options.seconds,
+    envoyPeak: () => {
+      peak ??= measureEnvoyPeak(
+        site,
+        peers.found.find(({ name }) => name === 'envoy'),
+      );
+      return peak;
+    },
+  };
+  return site;
+}
+
+/** Tulle's route decision alone, where its scenario with this many routes was measured too. */
+function decisions(options: BenchOptions, peers: readonly Peer[]): DecisionReport[] {
+  if (!peers.some(({ name }) => name === 'tulle')) return [];
+  return scenarios
+    .filter(({ name, routes }) => routes > 0 && options.scenarios.includes(name))
+    .map(({ routes }) => measureDecision(routes));
+}
+
 async function bench(options: BenchOptions, directory: string): Promise<boolean> {
   const cores = chooseCores();
   const peers = findPeers(options.peers);
   pinSelf(cores.load);
-  const certificates = issueCertificates(directory);
-  const plain = await startApp(directory);
-  const mtls = await startTlsApp(peers.nginx, directory, cores.load, certificates);
-  const site: Site = { directory, cores, certificates, app: { plain, mtls }, seconds: options.seconds };
+  const site = await prepare(options, directory, peers, cores);
+  if (options.soakSeconds !== undefined) {
+    return soak(site, peers.found, options.soakSeconds, join(root, '.cache/bench'));
+  }
   const cells = await measureAll(options, site, peers.found);
   const summaries = cells.flatMap((cell) => summarize(cell, cells) ?? []);
+  const decided = decisions(options, peers.found);
   const run: Run = {
     circumstances: circumstances(options, cores, peers),
     scenarios: scenarios.filter(({ name }) => options.scenarios.includes(name)),
     cells,
     summaries,
-    aims: checkAims(summaries),
+    decisions: decided,
+    aims: checkAims(summaries, decided),
     missing: peers.missing,
   };
   console.log(reportTable(run));

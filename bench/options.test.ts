@@ -7,7 +7,7 @@ const peers = ['tulle', 'envoy'];
 const read = (...args: string[]) => readOptions(args, scenarios, peers);
 
 test('without flags everything runs at full length and may be published', () => {
-  assert.deepEqual(read(), { scenarios, peers, rounds: 3, seconds: 5, whole: true });
+  assert.deepEqual(read(), { scenarios, peers, rounds: 3, seconds: 4, whole: true });
 });
 
 test('--only mixes scenarios and peers; naming none of one kind means all of it', () => {
@@ -19,7 +19,15 @@ test('--only mixes scenarios and peers; naming none of one kind means all of it'
 
 test('--quick is one short round, never published; explicit lengths win over it', () => {
   assert.deepEqual(read('--quick'), { scenarios, peers, rounds: 1, seconds: 1, whole: false });
-  assert.equal(read('--quick', '--seconds', '4')?.seconds, 4);
+  assert.equal(read('--quick', '--seconds', '7')?.seconds, 7);
+});
+
+test('--soak takes a length of time with its unit, and publishes nothing', () => {
+  assert.equal(read('--soak', '30m')?.soakSeconds, 1800);
+  assert.equal(read('--soak', '90s')?.soakSeconds, 90);
+  assert.equal(read('--soak', '2h')?.whole, false);
+  assert.throws(() => read('--soak', '30'), /"30" is no length of time/);
+  assert.throws(() => read('--soak', '0m'), UsageProblem);
 });
 
 test('a wrong name, number or flag is refused with what is allowed', () => {

