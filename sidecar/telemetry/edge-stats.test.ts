@@ -103,9 +103,15 @@ function observeSome(one: EdgeStats, seed: number): void {
   const random = seeded(seed);
   for (let i = 0; i < 300; i++) {
     const [ms, sent, got] = [random() * 20_000, Math.floor(random() * 3e7), Math.floor(random() * 3000)];
-    one.observe(200 + (i % 7) * 50, ms, sent, got, i % 3 === 0 ? `reason-${i % 5}` : '');
+    one.observe(200 + (i % 7) * 50, ms, sent, got, i % 3 === 0 ? `reason-${i % 5}` : '', (i % 4) - 1);
   }
   one.retries += seed;
+  one.tcpOpened += seed + 1;
+  one.tcpClosed += seed;
+  one.tcpReceivedBytes += seed * 10;
+  one.tcpSentBytes += seed * 20;
+  one.countTcpFailure(`reason-${seed}`, seed);
+  one.countTcpFailure('tcp-idle', 1);
 }
 
 test('counters that were sent as JSON and added to others are as if all had been counted in one place', () => {
@@ -128,12 +134,12 @@ test('counters that were sent as JSON and added to others are as if all had been
 test('no counter of an edge is left out of its numbers', () => {
   const one = stats();
   observeSome(one, 5);
-  const counters = Object.keys(one).filter((name) => !['plain', 'withReason'].includes(name));
+  const counters = Object.keys(one).filter((name) => !['plain', 'special'].includes(name));
   assert.deepEqual(
     Object.keys(one.numbers())
       .filter((name) => name !== 'outcomes')
       .sort(),
     counters.sort(),
-    'plain and withReason are its outcomes',
+    'plain and special are its outcomes',
   );
 });

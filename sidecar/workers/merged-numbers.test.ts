@@ -29,6 +29,9 @@ test('connections add up, of all other gauges the worst is told', () => {
   const [first, second] = [numbersOf(0, 3).gauges, numbersOf(0, 5).gauges];
   assert.deepEqual(mergedGauges([first, { ...second, rootSecondsLeft: 60 }], '2.0.0'), {
     connections: 8,
+    protections: { 'ping-flood': 8 },
+    detections: { 'inbound http1': 8 },
+    detectTimeouts: {},
     ready: true,
     controlPlaneConnected: true,
     certificateSecondsLeft: 3603,
