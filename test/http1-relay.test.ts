@@ -641,3 +641,22 @@ test('at the limit of connections, one that idles at another endpoint makes room
   const open = [...one.connections, ...two.connections].filter(({ ended }) => !ended);
   await until('one connection at most', () => open.filter(({ closed }) => !closed).length <= 1);
 });
+
+test('a client that ends its direction is told on to the server, which may stop its work or answer all the same', async (context) => {
+  const backend = await rawBackend(({ socket, text }) => {
+    if (text.includes('/answers'))
+      setImmediate(() => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate'));
+  });
+  context.after(() => backend.close());
+  const proxy = await relay(context, appMesh([backend.address]));
+  const [leaves, waits] = [await rawClient(proxy.address), await rawClient(proxy.address)];
+  leaves.send('GET /never HTTP/1.1\r\nHost: app\r\n\r\n');
+  await until('the request at the server', () => backend.received.includes('/never'));
+  leaves.socket.end();
+  await until('its end at the server', () => backend.connections.some(({ ended }) => ended));
+  waits.send('GET /answers HTTP/1.1\r\nHost: app\r\n\r\n');
+  waits.socket.end();
+  assert.match(await waits.untilEnd(), /^HTTP\/1\.1 200 OK\r\n(.*\r\n)*\r\nlate$/);
+  leaves.close();
+  waits.close();
+});

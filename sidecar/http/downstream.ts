@@ -53,6 +53,8 @@ export interface RequestHandler {
   onRequestAborted(problem: MessageProblem): void;
   /** The client takes more bytes again. */
   onResponseWritable(): void;
+  /** HTTP/1.1: the client has ended its direction while its response is still to come. */
+  onHalfClosed?(): void;
   /** In a tunnel: the client ended its direction. */
   onTunnelEnd(): void;
   /** The client is gone, or (HTTP/2) reset the stream. */

@@ -39,6 +39,8 @@ export interface Upstream {
   /** Stops and goes on reading the response: the client does not take it fast enough. */
   pauseResponse(): void;
   resumeResponse(): void;
+  /** The client has ended its direction: the server is told so, as it would be without a proxy, and does what it does then. */
+  halfClose(): void;
   /** Ends this direction of a tunnel. */
   endTunnel(): void;
 }

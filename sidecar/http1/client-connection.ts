@@ -139,6 +139,11 @@ export class ClientConnection implements Upstream, TransportReader {
     this.transport.resume();
   }
 
+  halfClose(): void {
+    this.reusable = false;
+    if (this.requestDone) this.transport.end();
+  }
+
   endTunnel(): void {
     this.transport.end();
   }

@@ -417,7 +417,9 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
       // A half-sent head has nobody to answer to; a half-closed client with a request waits for its response.
       if (this.held === undefined) this.transport.end();
     } else {
-      this.closeAfterResponse = this.closeAfterResponse || this.held === undefined;
+      if (this.held !== undefined) return;
+      this.closeAfterResponse = true;
+      this.handler.onHalfClosed?.();
     }
   }
 

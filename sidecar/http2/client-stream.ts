@@ -186,6 +186,9 @@ export class Http2ClientStream extends Http2Stream implements Upstream {
     this.resume();
   }
 
+  /** The end of the request has said so. */
+  halfClose(): void {}
+
   endTunnel(): void {
     this.sendEnd(undefined);
   }

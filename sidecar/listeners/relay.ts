@@ -434,6 +434,12 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.upstream?.flush();
   }
 
+  onHalfClosed(): void {
+    // A server that now closes has not failed: it does what it would do without a proxy.
+    this.retriesLeft = 0;
+    this.upstream?.halfClose();
+  }
+
   onRequestWritable(): void {
     this.downstream.resumeRequest();
   }

@@ -42,6 +42,7 @@ function upstream(): TestUpstream {
     pauseResponse() {},
     resumeResponse() {},
     endTunnel() {},
+    halfClose() {},
   };
   return one;
 }
