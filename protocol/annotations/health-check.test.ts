@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isWrong } from './parsed.ts';
 import { parseHealthCheck } from './health-check.ts';
+import { isWrong } from './parsed.ts';
 
 /** What is wrong with `text`; fails if nothing is. */
 function wrong(text: string): string {
   const parsed = parseHealthCheck(text);
   assert.ok(isWrong(parsed), text);
-  assert.match(parsed.meant, /^write grpc, grpc SERVICE, http PATH or tcp, and how often, like "grpc every 10s"/);
+  assert.match(
+    parsed.meant,
+    /^write grpc, grpc SERVICE, http PATH or tcp, and how often, like "grpc every 10s"/,
+  );
   return parsed.wrong;
 }
 

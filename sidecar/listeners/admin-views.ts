@@ -1,9 +1,11 @@
 import type { X509Certificate } from 'node:crypto';
 import type { GatewayResource } from '../../protocol/resources.ts';
 import type { HeaderChanges, Route } from '../../protocol/route.ts';
+import type { EndpointHealth } from '../balancing/endpoint-health.ts';
 import type { IdentitySource } from '../identity/identity.ts';
 import { certificates } from '../identity/read-identity.ts';
 import type { RunningService } from '../routing/services.ts';
+import type { Endpoint } from '../upstream/endpoint.ts';
 
 export interface Readiness {
   readonly ready: boolean;
@@ -75,8 +77,19 @@ export function configView(
         latencyMs: Number(endpoint.ewmaMs.toFixed(3)),
         connections: endpoint.connections,
         idle: endpoint.idleCount,
+        health: healthView(endpoint, cluster.healthOf(endpoint)),
       })),
     })),
+  };
+}
+
+/** Of an endpoint that is probed. */
+function healthView(endpoint: Endpoint, health: EndpointHealth | undefined): unknown {
+  if (health === undefined) return undefined;
+  const { lastFailure } = health;
+  return {
+    healthy: endpoint.healthy,
+    lastFailure: lastFailure && { at: new Date(lastFailure.atMs).toISOString(), why: lastFailure.words },
   };
 }
 

@@ -226,6 +226,16 @@ export class RunningServices {
     for (const service of this.services.values()) service.cluster?.renewConnectors();
   }
 
+  /** The endpoints that are probed. */
+  *checkedEndpoints(): Iterable<{ service: string; endpoint: string; healthy: boolean }> {
+    for (const { key, cluster } of this.services.values()) {
+      for (const endpoint of cluster?.endpoints ?? []) {
+        if (cluster?.healthOf(endpoint) === undefined) continue;
+        yield { service: key, endpoint: endpoint.address, healthy: endpoint.healthy };
+      }
+    }
+  }
+
   all(): IterableIterator<RunningService> {
     return this.services.values();
   }
