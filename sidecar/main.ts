@@ -359,7 +359,7 @@ class Sidecar implements RunningSidecar {
       controlPlaneConnected: state?.connected ?? false,
       certificateSecondsLeft: secondsLeft(identity?.notAfter),
       rootSecondsLeft: secondsLeft(identity?.rootNotAfter),
-      checkedEndpoints: this.services?.checkedEndpoints() ?? [],
+      checkedEndpoints: [...(this.services?.checkedEndpoints() ?? [])],
       version: VERSION,
       trustDomain: state?.trustDomain ?? 'unknown',
     };

@@ -40,6 +40,14 @@ export interface EndpointView {
   readonly latencyMs: number;
   readonly connections: number;
   readonly idle: number;
+  /** Of an endpoint that is probed. */
+  readonly health?: HealthView | undefined;
+}
+
+export interface HealthView {
+  readonly healthy: boolean;
+  /** The last failure there was; `at` as ISO 8601. */
+  readonly lastFailure: { readonly at: string; readonly why: string } | undefined;
 }
 
 /** The running tables: what is listed here is shown, nothing else. */
@@ -83,8 +91,7 @@ export function configView(
   };
 }
 
-/** Of an endpoint that is probed. */
-function healthView(endpoint: Endpoint, health: EndpointHealth | undefined): unknown {
+function healthView(endpoint: Endpoint, health: EndpointHealth | undefined): HealthView | undefined {
   if (health === undefined) return undefined;
   const { lastFailure } = health;
   return {

@@ -6,6 +6,7 @@ import type { LocalAnswer } from '../exchange.ts';
 import { composeChain } from '../filters/filter.ts';
 import { RetryBudget } from '../filters/retry-budget.ts';
 import { routeFilters } from '../filters/route-filters.ts';
+import type { CheckedEndpoint } from '../telemetry/metrics.ts';
 import { FirstWord } from './first-word.ts';
 import type { Pending, Plan } from './plan.ts';
 import { type CompiledRule, compileRoutes, type RequestView, type RouteTable } from './route-table.ts';
@@ -227,7 +228,7 @@ export class RunningServices {
   }
 
   /** The endpoints that are probed. */
-  *checkedEndpoints(): Iterable<{ service: string; endpoint: string; healthy: boolean }> {
+  *checkedEndpoints(): Iterable<CheckedEndpoint> {
     for (const { key, cluster } of this.services.values()) {
       for (const endpoint of cluster?.endpoints ?? []) {
         if (cluster?.healthOf(endpoint) === undefined) continue;

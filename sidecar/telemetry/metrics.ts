@@ -5,6 +5,13 @@ import { EDGE_LABELS, type EdgeLabels, edgeLabels } from './edge-labels.ts';
 import type { EdgeRegistry } from './edge-registry.ts';
 import type { EdgeStats } from './edge-stats.ts';
 
+/** An endpoint that is probed; `service` as `namespace/name`. */
+export interface CheckedEndpoint {
+  readonly service: string;
+  readonly endpoint: string;
+  readonly healthy: boolean;
+}
+
 /** Numbers of the whole process, read when scraped. */
 export interface Gauges {
   readonly connections: number;
@@ -20,8 +27,7 @@ export interface Gauges {
   readonly certificateSecondsLeft: number | undefined;
   /** Seconds to the end of the first of the trusted roots. */
   readonly rootSecondsLeft: number | undefined;
-  /** Endpoints that are probed; `service` as `namespace/name`. */
-  readonly checkedEndpoints: Iterable<{ service: string; endpoint: string; healthy: boolean }>;
+  readonly checkedEndpoints: readonly CheckedEndpoint[];
   readonly version: string;
   readonly trustDomain: string;
 }
