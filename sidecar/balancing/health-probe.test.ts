@@ -26,7 +26,7 @@ function asking(context: TestContext, address: string, wheel = new TimerWheel())
     { address, weight: 1 },
     {
       connector: plainConnector(address),
-      use: createPoolUse(() => {}),
+      use: createPoolUse(() => false),
       limits: { connections: 2, pending: 1, requests: 1, connectMs: 20_000, idleMs: 120_000 },
       engineLimits: DEFAULT_LIMITS,
       wheel,

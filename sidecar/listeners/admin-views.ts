@@ -44,7 +44,7 @@ export interface EndpointView {
   readonly health?: HealthView | undefined;
 }
 
-export interface HealthView {
+interface HealthView {
   readonly healthy: boolean;
   /** The last failure there was; `at` as ISO 8601. */
   readonly lastFailure: { readonly at: string; readonly why: string } | undefined;

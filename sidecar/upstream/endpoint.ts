@@ -79,7 +79,7 @@ export class Endpoint implements ConnectionOwner, Timed {
     return new Endpoint(this, {
       connector,
       http2Connector,
-      use: createPoolUse(() => {}),
+      use: createPoolUse(() => false),
       limits,
       engineLimits,
       wheel,

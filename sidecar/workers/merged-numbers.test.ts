@@ -30,6 +30,8 @@ test('connections add up, of all other gauges the worst is told', () => {
   assert.deepEqual(mergedGauges([first, { ...second, rootSecondsLeft: 60 }], '2.0.0'), {
     connections: 8,
     protections: { 'ping-flood': 8 },
+    detections: { 'inbound http1': 8 },
+    detectTimeouts: {},
     checkedEndpoints: [{ service: 'shop/orders', endpoint: '10.0.0.1:80', healthy: true }],
     ready: true,
     controlPlaneConnected: true,
