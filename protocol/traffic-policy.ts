@@ -35,6 +35,16 @@ interface CachePolicy {
   readonly staleMs?: number;
 }
 
+/** How the endpoints of a service are probed. Times in ms. */
+export interface HealthCheck {
+  readonly kind: 'grpc' | 'http' | 'tcp';
+  /** gRPC: the service that is asked for, '' for the whole server. HTTP: path and query. TCP: ''. */
+  readonly target: string;
+  readonly everyMs: number;
+  /** At most `everyMs`. */
+  readonly timeoutMs: number;
+}
+
 /** How calls to one service are treated: annotations, policies and defaults, settled. Times in ms. */
 export interface TrafficSettings {
   readonly timeoutMs?: number;
@@ -49,6 +59,8 @@ export interface TrafficSettings {
     readonly ejectMaxMs: number;
     readonly maxEjectedPercent: number;
   };
+  /** undefined: endpoints are not probed. */
+  readonly healthCheck?: HealthCheck;
   readonly limits: { readonly connections: number; readonly pending: number; readonly requests: number };
   readonly rateLimits: readonly RateLimit[];
   readonly cache?: CachePolicy;
@@ -69,6 +81,7 @@ export const TRAFFIC_FIELDS = [
   'hedge',
   'balance',
   'circuit-breaker',
+  'health-check',
   'limits',
   'rate-limit',
   'cache',
@@ -97,6 +110,7 @@ export const trafficPolicySchema = z.strictObject({
     hedge: text,
     balance: text,
     'circuit-breaker': text,
+    'health-check': text,
     limits: text,
     'rate-limit': text,
     cache: text,

@@ -89,6 +89,7 @@ class Sidecar implements RunningSidecar {
       engineLimits: this.limits,
       wheel: this.wheel,
       connectMs: options.connectMs ?? CONNECT_MS,
+      log,
     };
     const { workload } = options;
     const [namespace = 'default', name = 'unknown'] = workload?.service.split('/', 2) ?? [
@@ -358,6 +359,7 @@ class Sidecar implements RunningSidecar {
       controlPlaneConnected: state?.connected ?? false,
       certificateSecondsLeft: secondsLeft(identity?.notAfter),
       rootSecondsLeft: secondsLeft(identity?.rootNotAfter),
+      checkedEndpoints: [...(this.services?.checkedEndpoints() ?? [])],
       version: VERSION,
       trustDomain: state?.trustDomain ?? 'unknown',
     };

@@ -26,6 +26,7 @@ test('every annotation of the design, with its example', () => {
     hedge: 'after p95',
     balance: 'ring-hash header:x-user',
     'circuit-breaker': 'failures 7, eject 1s..10s, max 30%',
+    'health-check': 'grpc my.Service every 10s',
     limits: 'connections 1, pending 2, requests 3',
     'rate-limit': '100/s burst 200 by client',
     cache: '60s stale 300s',
@@ -44,6 +45,7 @@ test('every annotation of the design, with its example', () => {
     hedge: { quantile: 0.95 },
     balance: { strategy: 'ring-hash', hashOn: 'header:x-user' },
     circuitBreaker: { failures: 7, ejectMinMs: 1000, ejectMaxMs: 10_000, maxEjectedPercent: 30 },
+    healthCheck: { kind: 'grpc', target: 'my.Service', everyMs: 10_000, timeoutMs: 1_000 },
     limits: { connections: 1, pending: 2, requests: 3 },
     rateLimits: [{ tokens: 100, perMs: 1000, burst: 200, by: ['client'] }],
     cache: { mode: 'fixed', ttlMs: 60_000, staleMs: 300_000 },
@@ -117,10 +119,11 @@ test('off and none take back what a policy set', () => {
     'try-timeout': '1s',
     hedge: 'after p95',
     cache: '60s',
+    'health-check': 'tcp every 5s',
     mtls: 'strict',
   });
   const { settings } = parse(
-    { timeout: 'none', 'try-timeout': 'none', hedge: 'off', cache: 'off' },
+    { timeout: 'none', 'try-timeout': 'none', hedge: 'off', cache: 'off', 'health-check': 'off' },
     base.settings,
   );
   assert.deepEqual(settings, { ...DEFAULT_SETTINGS, mtls: 'strict' });
@@ -139,6 +142,7 @@ test('what is read but not enforced yet is told, so that nobody believes to be p
   const right: Record<string, string> = {
     hedge: 'after p95',
     'circuit-breaker': 'failures 7',
+    'health-check': 'tcp every 5s',
     'rate-limit': '1/s',
     cache: '60s',
     coalesce: 'on',

@@ -4,6 +4,7 @@ import { TRAFFIC_FIELDS, type TrafficField, type TrafficSettings } from '../traf
 import { parseBalance } from './balance.ts';
 import { parseCache } from './cache.ts';
 import { parseCircuitBreaker } from './circuit-breaker.ts';
+import { parseHealthCheck } from './health-check.ts';
 import { parseHedge } from './hedge.ts';
 import { parseLimits } from './limits.ts';
 import { isWrong, type Parsed, settled } from './parsed.ts';
@@ -53,6 +54,7 @@ const PARSERS: Readonly<Record<TrafficField, (text: string, base: TrafficSetting
   hedge: parseHedge,
   balance: parseBalance,
   'circuit-breaker': (text, base) => parseCircuitBreaker(text, base.circuitBreaker),
+  'health-check': parseHealthCheck,
   limits: (text, base) => parseLimits(text, base.limits),
   'rate-limit': parseRateLimit,
   cache: parseCache,

@@ -8,7 +8,7 @@ export interface Wrong {
 
 /** A value like `off`: what a policy set before does not hold. */
 interface Unset {
-  readonly unset: 'timeoutMs' | 'tryTimeoutMs' | 'hedge' | 'cache';
+  readonly unset: 'timeoutMs' | 'tryTimeoutMs' | 'hedge' | 'cache' | 'healthCheck';
 }
 
 /** The settings that a value means, or what is wrong with it. */

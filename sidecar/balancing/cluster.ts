@@ -1,12 +1,16 @@
 import type { Endpoint as EndpointDescription } from '../../protocol/endpoint.ts';
 import type { Service } from '../../protocol/service.ts';
-import type { TrafficSettings } from '../../protocol/traffic-policy.ts';
+import type { HealthCheck, TrafficSettings } from '../../protocol/traffic-policy.ts';
 import type { Limits } from '../http/limits.ts';
+import { HTTP_2, HTTP_11 } from '../http/message-head.ts';
+import { type Log, SILENT } from '../log.ts';
 import type { TimerWheel } from '../transport/timer-wheel.ts';
 import type { Carried, Connector } from '../upstream/connector.ts';
 import { Endpoint } from '../upstream/endpoint.ts';
 import { createPoolUse, type PoolLimits, type PoolUse } from '../upstream/pool-use.ts';
 import { type Balancer, createBalancer } from './balancer.ts';
+import type { EndpointHealth } from './endpoint-health.ts';
+import { HealthChecks } from './health-check.ts';
 
 const IDLE_MS = 60_000;
 
@@ -19,6 +23,7 @@ export interface ClusterParts {
   readonly wheel: TimerWheel;
   /** How long a connect may take, TLS handshake included. */
   readonly connectMs: number;
+  readonly log?: Log;
 }
 
 /** The endpoints of one service with its balancer, and the limits they share. */
@@ -30,6 +35,11 @@ export class Cluster {
   limits: PoolLimits;
   /** What the service is said to speak. */
   protocol: Service['protocol'] = 'detect';
+  /** Those that requests go to: the healthy ones, or all where none is. */
+  private eligible: readonly Endpoint[] = [];
+  private checks: HealthChecks | undefined = undefined;
+  /** A request came since this was last looked at. */
+  private used = false;
   private strategy: string;
   private readonly parts: ClusterParts;
   private known = new Map<string, { endpoint: Endpoint; description: EndpointDescription }>();
@@ -70,6 +80,45 @@ export class Cluster {
       if (this.known.get(address)?.endpoint !== endpoint) endpoint.retire();
     }
     this.endpoints = [...this.known.values()].map(({ endpoint }) => endpoint);
+    this.checkHealth(settings.healthCheck);
+    this.chooseEligible();
+  }
+
+  private checkHealth(check: HealthCheck | undefined): void {
+    if (check === undefined) {
+      this.checks?.close();
+      this.checks = undefined;
+      return;
+    }
+    this.checks ??= this.makeChecks();
+    const speaksHttp2 = this.protocol === 'http2' || this.protocol === 'grpc';
+    this.checks.update(this.endpoints, check, speaksHttp2 ? HTTP_2 : HTTP_11);
+  }
+
+  private makeChecks(): HealthChecks {
+    const { wheel, log = SILENT } = this.parts;
+    return new HealthChecks({
+      service: this.service,
+      wheel,
+      log,
+      wasUsed: () => {
+        const { used } = this;
+        this.used = false;
+        return used;
+      },
+      onChange: () => this.chooseEligible(),
+    });
+  }
+
+  /** Decided when health changes, not at each pick. Balancers keep tables for an array: it is always a new one. */
+  private chooseEligible(): void {
+    const healthy = this.endpoints.filter((endpoint) => endpoint.healthy);
+    this.eligible = healthy.length > 0 ? healthy : [...this.endpoints];
+  }
+
+  /** The health check of an endpoint, if there is one. */
+  healthOf(endpoint: Endpoint): EndpointHealth | undefined {
+    return this.checks?.of(endpoint);
   }
 
   /** New connections use new credentials; requests in flight finish on the old ones. */
@@ -79,18 +128,24 @@ export class Cluster {
       if (endpoint.mtls)
         endpoint.setConnector(connectorFor(description, 'http1'), connectorFor(description, 'http2'));
     }
+    this.checks?.renew();
   }
 
-  /** Chooses an endpoint, another than `avoid` where there is one. */
+  /** Chooses an endpoint, another than `avoid` where there is another healthy one. */
   pick(avoid: Endpoint | undefined): Endpoint | undefined {
-    const only = this.endpoints.length === 1 ? this.endpoints[0] : undefined;
-    return only ?? this.balancer.pick(this.endpoints, avoid);
+    this.used = true;
+    const { eligible } = this;
+    const only = eligible.length === 1 ? eligible[0] : undefined;
+    return only ?? this.balancer.pick(eligible, avoid);
   }
 
   close(): void {
+    this.checks?.close();
+    this.checks = undefined;
     for (const { endpoint } of this.known.values()) endpoint.retire();
     this.known.clear();
     this.endpoints = [];
+    this.eligible = [];
   }
 
   private make(description: EndpointDescription): Endpoint {

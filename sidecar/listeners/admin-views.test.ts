@@ -119,6 +119,32 @@ test('the configuration is told as it runs: services, endpoints that are ready, 
   ]);
 });
 
+test('of an endpoint that is probed it is told how it is, and why it last failed', (context) => {
+  const healthCheck = { kind: 'tcp', target: '', everyMs: 60_000, timeoutMs: 1_000 } as const;
+  const services = running(context, { ...RESOURCE, settings: { ...DEFAULT_SETTINGS, healthCheck } });
+  const cluster = [...services.all()][0]?.cluster;
+  const [endpoint] = cluster?.endpoints ?? [];
+  assert.ok(cluster !== undefined && endpoint !== undefined);
+  const health = () => {
+    const view = told(configView(services.all(), undefined)) as {
+      services: { endpoints: { health: object }[] }[];
+    };
+    return view.services[0]?.endpoints[0]?.health;
+  };
+  assert.deepEqual(health(), { healthy: true });
+  const check = cluster.healthOf(endpoint) ?? assert.fail('it is not probed');
+  check.lastFailure = { words: 'it answered 503', atMs: Date.UTC(2026, 0, 2, 3, 4, 5) };
+  endpoint.healthy = false;
+  assert.deepEqual(health(), {
+    healthy: false,
+    lastFailure: { at: '2026-01-02T03:04:05.000Z', why: 'it answered 503' },
+  });
+  assert.deepEqual(
+    [...services.checkedEndpoints()],
+    [{ service: 'shop/orders', endpoint: '10.0.0.1:80', healthy: false }],
+  );
+});
+
 test('whoever reads the configuration gets no secret: values of headers, names of secrets and annotations stay out', (context) => {
   const services = running(context, RESOURCE);
   const gateway: GatewayResource = {

@@ -1,9 +1,11 @@
 import type { X509Certificate } from 'node:crypto';
 import type { GatewayResource } from '../../protocol/resources.ts';
 import type { HeaderChanges, Route } from '../../protocol/route.ts';
+import type { EndpointHealth } from '../balancing/endpoint-health.ts';
 import type { IdentitySource } from '../identity/identity.ts';
 import { certificates } from '../identity/read-identity.ts';
 import type { RunningService } from '../routing/services.ts';
+import type { Endpoint } from '../upstream/endpoint.ts';
 
 export interface Readiness {
   readonly ready: boolean;
@@ -38,6 +40,14 @@ export interface EndpointView {
   readonly latencyMs: number;
   readonly connections: number;
   readonly idle: number;
+  /** Of an endpoint that is probed. */
+  readonly health?: HealthView | undefined;
+}
+
+interface HealthView {
+  readonly healthy: boolean;
+  /** The last failure there was; `at` as ISO 8601. */
+  readonly lastFailure: { readonly at: string; readonly why: string } | undefined;
 }
 
 /** The running tables: what is listed here is shown, nothing else. */
@@ -75,8 +85,18 @@ export function configView(
         latencyMs: Number(endpoint.ewmaMs.toFixed(3)),
         connections: endpoint.connections,
         idle: endpoint.idleCount,
+        health: healthView(endpoint, cluster.healthOf(endpoint)),
       })),
     })),
+  };
+}
+
+function healthView(endpoint: Endpoint, health: EndpointHealth | undefined): HealthView | undefined {
+  if (health === undefined) return undefined;
+  const { lastFailure } = health;
+  return {
+    healthy: endpoint.healthy,
+    lastFailure: lastFailure && { at: new Date(lastFailure.atMs).toISOString(), why: lastFailure.words },
   };
 }
 

@@ -23,10 +23,14 @@ function protection(resource: ServiceResource): Filter[] {
   return filters;
 }
 
-/** Calls to the application are not retried here, but where it had closed a kept-alive connection, or refused a stream. */
+/**
+ * Calls to the application are not retried here, but where it had closed a kept-alive connection, or refused a
+ * stream. It is not probed here: callers probe it.
+ */
 function towardsApplication(settings: TrafficSettings): TrafficSettings {
+  const { healthCheck: _, ...rest } = settings;
   return {
-    ...settings,
+    ...rest,
     retries: { attempts: 1, on: ['refused-stream'] },
     balance: { strategy: 'round-robin' },
   };

@@ -6,6 +6,7 @@ import type { LocalAnswer } from '../exchange.ts';
 import { composeChain } from '../filters/filter.ts';
 import { RetryBudget } from '../filters/retry-budget.ts';
 import { routeFilters } from '../filters/route-filters.ts';
+import type { CheckedEndpoint } from '../telemetry/metrics.ts';
 import { FirstWord } from './first-word.ts';
 import type { Pending, Plan } from './plan.ts';
 import { type CompiledRule, compileRoutes, type RequestView, type RouteTable } from './route-table.ts';
@@ -224,6 +225,16 @@ export class RunningServices {
   /** New TLS credentials: connections made from now on use them. */
   renewConnectors(): void {
     for (const service of this.services.values()) service.cluster?.renewConnectors();
+  }
+
+  /** The endpoints that are probed. */
+  *checkedEndpoints(): Iterable<CheckedEndpoint> {
+    for (const { key, cluster } of this.services.values()) {
+      for (const endpoint of cluster?.endpoints ?? []) {
+        if (cluster?.healthOf(endpoint) === undefined) continue;
+        yield { service: key, endpoint: endpoint.address, healthy: endpoint.healthy };
+      }
+    }
   }
 
   all(): IterableIterator<RunningService> {

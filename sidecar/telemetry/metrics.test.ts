@@ -14,6 +14,7 @@ const GAUGES: Gauges = {
   controlPlaneConnected: false,
   certificateSecondsLeft: 3600.5,
   rootSecondsLeft: 7200,
+  checkedEndpoints: [],
   version: '1.2.3',
   trustDomain: 'mesh.local',
 };
@@ -191,6 +192,24 @@ test('gauges are read when scraped; a certificate that is not there has no expir
     rootSecondsLeft: undefined,
   };
   assert.deepEqual(await values(), [[0], [0], [0], [], []]);
+});
+
+test('the health of endpoints that are probed is told, and no more when they are gone', async () => {
+  const now = { gauges: GAUGES };
+  const metrics = createMetrics(new EdgeRegistry(), () => now.gauges);
+  const healthy = async () =>
+    readPrometheusText((await metrics()).text)
+      .get('tulle_endpoint_healthy')
+      ?.samples.map(({ labels, value }) => `${labels.service} ${labels.endpoint} ${value}`);
+  assert.deepEqual(await healthy(), []);
+  const checkedEndpoints = [
+    { service: 'shop/orders', endpoint: '10.0.0.1:80', healthy: true },
+    { service: 'shop/orders', endpoint: '[::1]:80', healthy: false },
+  ];
+  now.gauges = { ...GAUGES, checkedEndpoints };
+  assert.deepEqual(await healthy(), ['shop/orders 10.0.0.1:80 1', 'shop/orders [::1]:80 0']);
+  now.gauges = GAUGES;
+  assert.deepEqual(await healthy(), []);
 });
 
 test('the version is a label', async () => {

@@ -5,6 +5,13 @@ import { EDGE_LABELS, type EdgeLabels, edgeLabels } from './edge-labels.ts';
 import type { EdgeRegistry } from './edge-registry.ts';
 import type { EdgeStats } from './edge-stats.ts';
 
+/** An endpoint that is probed; `service` as `namespace/name`. */
+export interface CheckedEndpoint {
+  readonly service: string;
+  readonly endpoint: string;
+  readonly healthy: boolean;
+}
+
 /** Numbers of the whole process, read when scraped. */
 export interface Gauges {
   readonly connections: number;
@@ -20,6 +27,7 @@ export interface Gauges {
   readonly certificateSecondsLeft: number | undefined;
   /** Seconds to the end of the first of the trusted roots. */
   readonly rootSecondsLeft: number | undefined;
+  readonly checkedEndpoints: readonly CheckedEndpoint[];
   readonly version: string;
   readonly trustDomain: string;
 }
@@ -62,6 +70,7 @@ async function buildRegistry(
   registerCounters(prom, registry, labelled);
   registerHistograms(registry, labelled);
   registerGauges(prom, registry, gauges);
+  registerEndpoints(prom, registry, gauges);
   registerProtections(prom, registry, gauges);
   registerDetections(prom, registry, gauges);
   return registry;
@@ -225,6 +234,20 @@ function registerGauges(prom: Prom, registry: Registry, gauges: () => Gauges): v
     registers: [registry],
     collect() {
       this.set({ version: gauges().version }, 1);
+    },
+  });
+}
+
+function registerEndpoints(prom: Prom, registry: Registry, gauges: () => Gauges): void {
+  new prom.Gauge({
+    name: 'tulle_endpoint_healthy',
+    help: '1 if the health check of an endpoint finds it healthy, 0 if not; only where there is a check.',
+    labelNames: ['service', 'endpoint'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { service, endpoint, healthy } of gauges().checkedEndpoints)
+        this.set({ service, endpoint }, Number(healthy));
     },
   });
 }

@@ -22,6 +22,7 @@ test('what is counted after a scrape is in the next', async () => {
     controlPlaneConnected: true,
     certificateSecondsLeft: 1,
     rootSecondsLeft: 1,
+    checkedEndpoints: [],
     version: '1.2.3',
     trustDomain: 'mesh.local',
   };

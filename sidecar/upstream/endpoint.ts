@@ -7,7 +7,7 @@ import { Transport } from '../transport/transport.ts';
 import { ConnectAttempt, type ConnectFailure } from './connect-attempt.ts';
 import type { Connector } from './connector.ts';
 import { Http2Pool } from './http2-pool.ts';
-import type { ConnectionWaiter, PoolLimits, PoolUse } from './pool-use.ts';
+import { type ConnectionWaiter, createPoolUse, type PoolLimits, type PoolUse } from './pool-use.ts';
 import { StreamConnect, type StreamWaiter } from './stream-connect.ts';
 
 /** A server that closes at its own idle limit must not meet a request on the way. */
@@ -30,6 +30,8 @@ export class Endpoint implements ConnectionOwner, Timed {
   connections = 0;
   /** Taken out of its service: connections close as they become idle. */
   retired = false;
+  /** False: its health check failed. */
+  healthy = true;
   private readonly idle: ClientConnection[] = [];
   private readonly waiting: ConnectionWaiter[] = [];
   private opening = 0;
@@ -69,6 +71,19 @@ export class Endpoint implements ConnectionOwner, Timed {
     this.engineLimits = pool.engineLimits;
     this.wheel = pool.wheel;
     Object.assign(this, unarmed());
+  }
+
+  /** The same place with pools of their own, which count to no limit of the service: for health checks. */
+  apart(limits: PoolLimits): Endpoint {
+    const { connector, http2Connector, engineLimits, wheel } = this;
+    return new Endpoint(this, {
+      connector,
+      http2Connector,
+      use: createPoolUse(() => false),
+      limits,
+      engineLimits,
+      wheel,
+    });
   }
 
   setLimits(limits: PoolLimits): void {

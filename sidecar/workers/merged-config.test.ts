@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ServiceView } from '../listeners/admin-views.ts';
+import type { EndpointView, ServiceView } from '../listeners/admin-views.ts';
 import { mergedConfig } from './merged-config.ts';
 
 const endpoint = (
@@ -43,6 +43,21 @@ test('load adds up over the workers, latency is that of the slowest', () => {
       },
     ],
   });
+});
+
+test('an endpoint that one worker finds unhealthy is shown with why', () => {
+  const sick = { healthy: false, lastFailure: { at: '2026-01-02T03:04:05.000Z', why: 'it answered 503' } };
+  const worker = (health: EndpointView['health']) => ({
+    services: [{ ...service('t/app', 'v1', 1), endpoints: [{ ...endpoint('a:1', 1, 1, 1, 1), health }] }],
+  });
+  const { services } = mergedConfig([
+    { worker: 1, config: worker({ healthy: true, lastFailure: undefined }) },
+    { worker: 2, config: worker(sick) },
+  ]);
+  assert.deepEqual(
+    services[0]?.endpoints?.map(({ inFlight, health }) => [inFlight, health]),
+    [[2, sick]],
+  );
 });
 
 test('what only one worker follows is there, and what one knows is not hidden by one that does not', () => {

@@ -62,10 +62,11 @@ function mergedEndpoints(
   return [...Map.groupBy(known.flat(), ({ address }) => address).values()].map(mergedEndpoint);
 }
 
-/** Load adds up; the latency is that of the worker that finds it slowest. */
+/** Load adds up; the latency is that of the worker that finds it slowest, the health that of one that finds it unhealthy. */
 function mergedEndpoint(views: readonly EndpointView[]): EndpointView {
+  const sick = views.find(({ health }) => health?.healthy === false);
   return {
-    ...(views[0] as EndpointView), // grouped: one at least
+    ...(sick ?? (views[0] as EndpointView)), // grouped: one at least
     inFlight: sum(views.map(({ inFlight }) => inFlight)),
     latencyMs: Math.max(...views.map(({ latencyMs }) => latencyMs)),
     connections: sum(views.map(({ connections }) => connections)),

@@ -32,6 +32,7 @@ test('connections add up, of all other gauges the worst is told', () => {
     protections: { 'ping-flood': 8 },
     detections: { 'inbound http1': 8 },
     detectTimeouts: {},
+    checkedEndpoints: [{ service: 'shop/orders', endpoint: '10.0.0.1:80', healthy: true }],
     ready: true,
     controlPlaneConnected: true,
     certificateSecondsLeft: 3603,
@@ -42,6 +43,24 @@ test('connections add up, of all other gauges the worst is told', () => {
   const worse = { ...second, ready: false, controlPlaneConnected: false, trustDomain: 'unknown' };
   const { ready, controlPlaneConnected, trustDomain } = mergedGauges([worse, first], '2.0.0');
   assert.deepEqual([ready, controlPlaneConnected, trustDomain], [false, false, 'mesh.local']);
+});
+
+test('an endpoint that one worker finds unhealthy is told as unhealthy, once', () => {
+  const { gauges } = numbersOf(0);
+  const endpoint = (address: string, healthy: boolean) => ({
+    service: 'shop/orders',
+    endpoint: address,
+    healthy,
+  });
+  const workers = [
+    [endpoint('a:1', true), endpoint('b:1', true)],
+    [endpoint('a:1', false), endpoint('c:1', true)],
+  ].map((checkedEndpoints) => ({ ...gauges, checkedEndpoints }));
+  assert.deepEqual(mergedGauges(workers, '2.0.0').checkedEndpoints, [
+    endpoint('a:1', false),
+    endpoint('b:1', true),
+    endpoint('c:1', true),
+  ]);
 });
 
 test('without an answer nothing is ready', () => {

@@ -1,6 +1,6 @@
 import { EdgeRegistry } from '../telemetry/edge-registry.ts';
 import type { EdgeNumbers } from '../telemetry/edge-stats.ts';
-import type { Gauges } from '../telemetry/metrics.ts';
+import type { CheckedEndpoint, Gauges } from '../telemetry/metrics.ts';
 
 /** Each worker bounds its own edges; a sum that left one out now and then would fall. */
 const UNBOUNDED = Number.POSITIVE_INFINITY;
@@ -34,6 +34,15 @@ function added(all: readonly Readonly<Record<string, number>>[]): Record<string,
   return sums;
 }
 
+/** Each worker probes for itself: unhealthy to one is told as unhealthy. */
+function mergedEndpoints(all: readonly CheckedEndpoint[]): CheckedEndpoint[] {
+  const found = Map.groupBy(all, ({ service, endpoint }) => `${service} ${endpoint}`);
+  return [...found.values()].map((same) => ({
+    ...(same[0] as CheckedEndpoint), // grouped: one at least
+    healthy: same.every(({ healthy }) => healthy),
+  }));
+}
+
 /** Gauges of one data plane: connections add up, of all others the worst is told. `gauges` has one at least. */
 export function mergedGauges(gauges: readonly Gauges[], version: string): Gauges {
   return {
@@ -46,6 +55,7 @@ export function mergedGauges(gauges: readonly Gauges[], version: string): Gauges
       gauges.length > 0 && gauges.every(({ controlPlaneConnected }) => controlPlaneConnected),
     certificateSecondsLeft: least(gauges.map(({ certificateSecondsLeft }) => certificateSecondsLeft)),
     rootSecondsLeft: least(gauges.map(({ rootSecondsLeft }) => rootSecondsLeft)),
+    checkedEndpoints: mergedEndpoints(gauges.flatMap(({ checkedEndpoints }) => checkedEndpoints)),
     version,
     trustDomain: gauges.find(({ trustDomain }) => trustDomain !== 'unknown')?.trustDomain ?? 'unknown',
   };

@@ -18,6 +18,7 @@ export function numbersOf(requests: number, connections = 1): WorkerNumbers {
       controlPlaneConnected: true,
       certificateSecondsLeft: 3600 + connections,
       rootSecondsLeft: undefined,
+      checkedEndpoints: [{ service: 'shop/orders', endpoint: '10.0.0.1:80', healthy: true }],
       version: '1.2.3',
       trustDomain: 'mesh.local',
     },

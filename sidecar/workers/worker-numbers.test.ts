@@ -22,6 +22,8 @@ test('one wrong number, and none is taken: a sum would never be right again', ()
     (numbers) => delete numbers.process,
     (numbers) => Object.assign(numbers.gauges as object, { connections: -1 }),
     (numbers) => Object.assign(numbers.gauges as object, { ready: 'yes' }),
+    (numbers) => Object.assign(numbers.gauges as object, { checkedEndpoints: {} }),
+    (numbers) => Object.assign(numbers.gauges as object, { checkedEndpoints: [{ healthy: 1 }] }),
     (numbers) => Object.assign(numbers.process as object, { residentBytes: null }),
     (_, edge) => Object.assign(edge, { requests: '3' }),
     (_, edge) => Object.assign(edge, { retries: null }),

@@ -71,6 +71,12 @@ function isOutcome(value: unknown): boolean {
   return isStatus && Number.isInteger(grpcStatus) && typeof reason === 'string' && isCount(count);
 }
 
+function isCheckedEndpoint(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  const { service, endpoint, healthy } = value;
+  return typeof service === 'string' && typeof endpoint === 'string' && typeof healthy === 'boolean';
+}
+
 function isGauges(value: unknown): boolean {
   if (!isFields(value)) return false;
   const {
@@ -86,6 +92,8 @@ function isGauges(value: unknown): boolean {
   return (
     isCount(connections) &&
     [protections, detections, detectTimeouts].every(areNamedCounts) &&
+    Array.isArray(value.checkedEndpoints) &&
+    value.checkedEndpoints.every(isCheckedEndpoint) &&
     typeof ready === 'boolean' &&
     typeof controlPlaneConnected === 'boolean' &&
     [certificateSecondsLeft, rootSecondsLeft].every(
