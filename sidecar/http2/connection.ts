@@ -94,8 +94,8 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   sender: Sender;
   /** The first SETTINGS of the peer came. */
   protected told = false;
-  /** Nothing that comes is looked at any more: the connection is being closed, or is gone. */
-  protected over = false;
+  /** Nothing that comes is looked at: the connection has not begun, is being closed, or is gone. */
+  protected over = true;
   private readonly reader: FrameReader;
   private readonly decoder: HpackDecoder;
   private readonly window: ReceiveWindow;
@@ -123,7 +123,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
       listBytes: limits.headBytes,
       fields: limits.headers + PSEUDO_FIELDS,
     });
-    this.transport = undefined as unknown as Transport; // these three are set before any byte comes
+    this.transport = undefined as unknown as Transport; // these three are set before anything is sent
     this.output = undefined as unknown as Output;
     this.sender = undefined as unknown as Sender;
     Object.assign(this, unarmed());
@@ -162,6 +162,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   /** Begins to speak; `first` goes before our settings. */
   protected begin(transport: Transport, first: string, settings: readonly Setting[]): void {
     this.transport = transport;
+    this.over = false;
     this.output = new Output(transport, this.http2.outputBytes, () => this.protect('output-flood'));
     this.sender = new Sender(this.output, transport, this.peer, this.guard);
     this.now = performance.now();
@@ -631,7 +632,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   }
 
   onClosed(error: Error | undefined): void {
-    this.stopReading();
+    if (!this.over) this.stopReading();
     this.wheel.disarm(this);
     this.onGone(error);
     this.failStreams(error, -1);
