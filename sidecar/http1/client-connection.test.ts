@@ -365,6 +365,22 @@ test('whoever abandons an exchange hears no more of it', async (context) => {
   assert.deepEqual([owner, handler.events], [['gone'], []]);
 });
 
+test('a response that is not wanted any more resets its connection: a FIN alone would still be waited for', async (context) => {
+  for (const answer of ['', 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome']) {
+    const { connection, upstream, request } = await connected(context);
+    const handler = request();
+    let reset = false;
+    upstream.socket.on('error', (error: NodeJS.ErrnoException) => {
+      reset = error.code === 'ECONNRESET';
+    });
+    await until('the request', () => upstream.text !== '');
+    upstream.socket.write(answer);
+    await until('what comes of the answer', () => answer === '' || handler.body === 'some');
+    connection.abandon();
+    await until('the reset', () => reset);
+  }
+});
+
 test('a body that the upstream does not take makes its sender wait, and tells when it goes on', async (context) => {
   const { connection, upstream, request } = await connected(context);
   upstream.socket.pause();

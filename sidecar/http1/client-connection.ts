@@ -148,11 +148,16 @@ export class ClientConnection implements Upstream, TransportReader {
     this.transport.end();
   }
 
-  /** The exchange is over before its time: nothing of this connection can be used again. */
+  /**
+   * The exchange is over before its time: nothing of this connection can be used again. A FIN alone would be that
+   * of a client that has sent all and waits for its response.
+   */
   abandon(): void {
+    const waited = this.state === HEAD || this.state === BODY;
     this.handler = undefined;
     this.state = GONE;
-    this.transport.destroy();
+    if (waited) this.transport.reset();
+    else this.transport.destroy();
   }
 
   onBytes(bytes: Buffer, start: number, end: number): void {

@@ -52,6 +52,15 @@ async function connected(context: TestContext, server: Server | Http2Server): Pr
 
 /** A connection to a server that speaks in raw frames. */
 async function raw(context: TestContext): Promise<Connected & { peer: RawPeer }> {
+  const client = await rawUntold(context);
+  client.peer.send(frame(SETTINGS, 0, 0));
+  await until('the settings', () => client.connection.ready);
+  client.told.length = 0;
+  return client;
+}
+
+/** The same before the server has said anything. */
+async function rawUntold(context: TestContext): Promise<Connected & { peer: RawPeer }> {
   const sockets: Socket[] = [];
   const peers: RawPeer[] = [];
   const server = createServer((socket) => {
@@ -63,10 +72,7 @@ async function raw(context: TestContext): Promise<Connected & { peer: RawPeer }>
     for (const socket of sockets) socket.destroy();
   });
   await until('the server', () => peers.length === 1);
-  const peer = peers[0] as RawPeer;
-  peer.send(frame(SETTINGS, 0, 0));
-  await until('the settings', () => client.connection.ready);
-  return { ...client, peer };
+  return { ...client, peer: peers[0] as RawPeer };
 }
 
 interface Response {
@@ -325,6 +331,20 @@ test('capacity is what the server says, and who waits is told when it comes back
   assert.equal(connection.capacity, 1);
 });
 
+test('one request goes before the server has said how many it takes, the next wait to hear it', async (context) => {
+  const { connection, peer, told } = await rawUntold(context);
+  get(connection);
+  await peer.expect(HEADERS, 1);
+  assert.deepEqual([connection.capacity, connection.ready, told], [0, false, []]);
+  // Even a server that takes no more is heard: whoever waits may look elsewhere.
+  peer.send(frame(SETTINGS, 0, 0, [0, 3, 0, 0, 0, 1]));
+  await until('the settings', () => told.length === 1);
+  assert.deepEqual([connection.capacity, connection.ready], [0, true]);
+  peer.send(frame(SETTINGS, 0, 0, [0, 3, 0, 0, 0, 3]));
+  await until('the rise', () => told.length === 2);
+  assert.equal(connection.capacity, 2);
+});
+
 test('an extended CONNECT opens a tunnel', async (context) => {
   const { connection, peer } = await raw(context);
   const response = receive();
@@ -362,7 +382,7 @@ test('a server that went silent with a request open is asked, and given up', asy
   clock.leap(10_100);
   assert.match(response.failure?.error?.message ?? '', /silent for 30000 ms/);
   assert.equal(response.failure?.refused, false);
-  await until('the owner', () => told.length > 0);
+  await until('the owner', () => told.some((what) => what.startsWith('gone')));
   assert.equal(told.filter((what) => what.startsWith('gone')).length, 1);
 });
 

@@ -17,10 +17,10 @@ const KEEP_ALIVE_PING = Buffer.from('alive ? ', 'latin1');
 
 /** Told what becomes of a connection. */
 export interface Http2ConnectionOwner {
-  /** More streams may be opened. */
+  /** The server's settings came, or more streams may be opened than just before. */
   onCapacity(connection: Http2ClientConnection): void;
-  /** No more streams may be opened; those that are open go on. */
-  onGoingAway(connection: Http2ClientConnection): void;
+  /** No more streams may be opened; those that are open go on, unless there is an error. */
+  onGoingAway(connection: Http2ClientConnection, error: Error | undefined): void;
   onGone(connection: Http2ClientConnection, error: Error | undefined): void;
 }
 
@@ -37,6 +37,7 @@ export class Http2ClientConnection extends Http2Connection {
   private unsent = 0;
   private goingAway = false;
   private capacityTold = true;
+  private readyTold = false;
   private pingSince = 0;
 
   constructor(owner: Http2ConnectionOwner, limits: Limits, http2: Http2Limits, wheel: TimerWheel) {
@@ -70,7 +71,7 @@ export class Http2ClientConnection extends Http2Connection {
     return this.peer.connectProtocol;
   }
 
-  /** The server's settings came. Requests may be sent before. */
+  /** The server's settings came. One request may be sent before. */
   get ready(): boolean {
     return this.told;
   }
@@ -105,10 +106,16 @@ export class Http2ClientConnection extends Http2Connection {
     this.onStreamsChanged();
   }
 
-  private goAway(): void {
+  private goAway(error?: Error): void {
     if (this.goingAway) return;
     this.goingAway = true;
-    this.owner.onGoingAway(this);
+    this.owner.onGoingAway(this, error);
+  }
+
+  /** Whose streams fail now may ask for another at once: not from this connection. */
+  protected override finish(error: Error | undefined, code: number): void {
+    this.goAway(error);
+    super.finish(error, code);
   }
 
   /** No more streams; closes when the last is done. */
@@ -170,9 +177,10 @@ export class Http2ClientConnection extends Http2Connection {
       if (this.streams === 0 && !this.over) this.endIdle();
       return;
     }
-    const told = this.capacityTold;
+    const risen = this.ready && (!this.readyTold || (!this.capacityTold && this.capacity > 0));
+    this.readyTold = this.ready;
     this.capacityTold = this.capacity > 0;
-    if (!told && this.capacityTold) this.owner.onCapacity(this);
+    if (risen) this.owner.onCapacity(this);
   }
 
   private endIdle(): void {

@@ -21,8 +21,8 @@ export const ENABLE_CONNECT_PROTOCOL = 0x8;
 
 export const SETTING_BYTES = 6;
 
-/** Streams that are opened before the peer has said how many it takes: what RFC 9113 section 6.5.2 recommends as the least. */
-const STREAMS_UNTIL_TOLD = 100;
+/** Streams that are opened before the peer has said how many it takes: a server that takes few refuses what is more. */
+const STREAMS_UNTIL_TOLD = 1;
 
 /** What the peer has told of itself; its defaults until then. */
 export class PeerSettings {

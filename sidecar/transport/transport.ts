@@ -27,6 +27,25 @@ interface OnRead {
   callback: (count: number, bytes: Uint8Array) => boolean;
 }
 
+/** What a TLS socket that made its own connection sends and reads through. */
+interface TcpHandle {
+  close(done: () => void): void;
+  /** Other than 0: it was not done. */
+  reset?(done: () => void): number;
+}
+
+/** Node has no reset for a TLS socket of its own connection: the handle beneath is closed by one. */
+function resetTls(socket: TLSSocket): void {
+  const carrier = (socket as TLSSocket & { _handle?: { _parent?: TcpHandle } | null })._handle?._parent;
+  if (carrier?.reset !== undefined) {
+    const close = carrier.close.bind(carrier);
+    carrier.close = (done) => {
+      if (carrier.reset?.(done) !== 0) close(done);
+    };
+  }
+  socket.destroy();
+}
+
 /**
  * A socket without the cost of a readable stream. Reads go into the shared buffer; while a body
  * streams, into a buffer of its own, which is handed to the other side's write as it is and replaced
@@ -154,7 +173,7 @@ export class Transport {
     // TLS has no reset of its own: a FIN, even without close_notify, would pass for a whole message.
     const carrier = '_parent' in socket ? (socket._parent as Socket | null) : undefined;
     if (carrier) carrier.resetAndDestroy();
-    else if ('encrypted' in socket) socket.destroy();
+    else if ('encrypted' in socket) resetTls(socket);
     else socket.resetAndDestroy();
   }
 

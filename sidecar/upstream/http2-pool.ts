@@ -45,13 +45,18 @@ export class Http2Pool implements Http2ConnectionOwner {
     }
     this.waiting.push(waiter);
     use.pending++;
-    if (this.opening > 0) return undefined;
+    if (this.expectsCapacity) return undefined;
     if (use.connections < this.limits.connections) this.connect();
     else if (this.open.length === 0) {
       use.hungry.add(this);
       use.freeIdle();
     }
     return undefined;
+  }
+
+  /** A connection is on its way or has not told how many streams it takes, or a server takes none for now. */
+  private get expectsCapacity(): boolean {
+    return this.opening > 0 || this.open.some(({ ready, streams }) => !ready || streams === 0);
   }
 
   cancel(waiter: ConnectionWaiter): void {
@@ -130,28 +135,34 @@ export class Http2Pool implements Http2ConnectionOwner {
     if (this.waiting.length > 0) this.serveWaiting(connection);
   }
 
-  onGoingAway(connection: Http2ClientConnection): void {
-    this.forget(connection);
+  onGoingAway(connection: Http2ClientConnection, error: Error | undefined): void {
+    this.forget(connection, error);
     this.openForWaiting();
   }
 
-  onGone(connection: Http2ClientConnection): void {
+  onGone(connection: Http2ClientConnection, error: Error | undefined): void {
     const { use } = this.parts;
     use.connections--;
-    this.forget(connection);
+    this.forget(connection, error);
     this.openForWaiting();
     for (const hungry of use.hungry) hungry.openForWaiting();
   }
 
-  private forget(connection: Http2ClientConnection): void {
+  /** A server that never said a word of HTTP/2 would not say one to the next who asks. */
+  private forget(connection: Http2ClientConnection, error: Error | undefined): void {
     const index = this.open.indexOf(connection);
-    if (index >= 0) this.open.splice(index, 1);
+    if (index < 0) return;
+    this.open.splice(index, 1);
+    if (connection.ready) return;
+    const why = error?.message ?? 'it closed the connection';
+    const detail = `${this.parts.address} did not answer in HTTP/2: ${why}`;
+    this.connectFailed({ code: 'connect-failed', detail });
   }
 
   /** Called when a place in the service's connection limit came free. */
   openForWaiting(): void {
     const { use } = this.parts;
-    if (this.waiting.length > 0 && this.opening === 0 && use.connections < this.limits.connections)
+    if (this.waiting.length > 0 && !this.expectsCapacity && use.connections < this.limits.connections)
       this.connect();
   }
 
