@@ -149,6 +149,13 @@ test('extended CONNECT has no body but its tunnel', () => {
   assert.equal(head.bodyLength, 0);
 });
 
+test('HTTP within a tunnel, past all policies (h2c smuggling), is refused', () => {
+  for (const protocol of ['h2c', 'H2C', 'h2', 'h2c-14', 'HTTP']) {
+    const fields: Pairs = [...without(':method', [':method', 'CONNECT']), [':protocol', protocol]];
+    assert.equal(request(fields, false).problem?.status, 501, protocol);
+  }
+});
+
 test('a response to HEAD, 204 and 304 have no body whatever their length says', () => {
   const fields: Pairs = [
     [':status', '200'],

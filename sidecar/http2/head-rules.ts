@@ -22,6 +22,8 @@ import { MALFORMED_MESSAGES, REFUSALS } from './problems.ts';
 
 const REQUEST_PSEUDO = (1 << METHOD) | (1 << SCHEME) | (1 << AUTHORITY) | (1 << PATH) | (1 << PROTOCOL);
 const RESPONSE_PSEUDO = 1 << STATUS;
+/** HTTP within a tunnel would pass by all policies, as in an upgrade of HTTP/1.1. */
+const HTTP_AGAIN = /\bh2c?\b|^http/i;
 const PLAIN_REQUEST = (1 << METHOD) | (1 << SCHEME) | (1 << PATH);
 
 /** Fills in the head of a request from its fields. `ends`: no data follows. A problem of status 400 is a stream error. */
@@ -31,6 +33,7 @@ export function readRequestHead(head: Http2Head, ends: boolean, limits: Limits):
   const problem = readFields(head) ?? settleTarget(head, seen) ?? settleLength(head, ends);
   if (problem !== undefined) return problem;
   if (head.target.length > limits.targetBytes) return REFUSALS.targetLong;
+  if (HTTP_AGAIN.test(head.upgrade)) return REFUSALS.httpAgain;
   // The data of an extended CONNECT is no body, but its tunnel's.
   if (head.upgrade !== '') head.bodyLength = 0;
   else if (head.method === 'CONNECT') return REFUSALS.connect;

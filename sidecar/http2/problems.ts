@@ -47,5 +47,6 @@ export const REFUSALS = {
   headLong: problem(431, 'head-too-large', 'the head is larger than this proxy takes'),
   headersMany: problem(431, 'too-many-headers', 'there are more header lines than this proxy takes'),
   targetLong: problem(414, 'uri-too-long', 'the request target is longer than this proxy takes'),
+  httpAgain: problem(501, 'method-unsupported', 'HTTP is not served in a tunnel (:protocol, RFC 8441)'),
   connect: problem(501, 'method-unsupported', 'CONNECT is not served here (RFC 9110 section 9.3.6)'),
 } satisfies Record<string, MessageProblem>;

@@ -5,7 +5,17 @@ import { turn, until } from '../../test/fixture/wait.ts';
 import { Field } from '../http/field.ts';
 import { HTTP_11, type MessageHead } from '../http/message-head.ts';
 import { NO_ERROR, PROTOCOL_ERROR } from './error-codes.ts';
-import { DATA, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE } from './frame.ts';
+import {
+  ACK,
+  DATA,
+  END_STREAM,
+  GOAWAY,
+  HEADERS,
+  PING,
+  RST_STREAM,
+  SETTINGS,
+  WINDOW_UPDATE,
+} from './frame.ts';
 import { frame, number, RawPeer, REQUEST } from './raw-peer.fixture.ts';
 import { answering, responseHead, type Served, type ServedRequest, served } from './served.fixture.ts';
 
@@ -303,9 +313,49 @@ test('a paused request keeps no more than its window, others go on', async (cont
     frame(DATA, 0, 3, Buffer.alloc(900)),
   );
   assert.equal((await peer.expect(WINDOW_UPDATE, 3)).payload.readUInt32BE(0), 900);
-  assert.equal(first.body.length, 1000);
+  assert.equal(first.body.length, 0, 'nobody is told of it meanwhile');
   assert.ok(!peer.frames.some(({ type, streamId }) => type === WINDOW_UPDATE && streamId === 1));
   first.stream.resumeRequest();
+  assert.equal(first.body.length, 1000);
+  assert.equal((await peer.expect(WINDOW_UPDATE, 1)).payload.readUInt32BE(0), 1000);
+});
+
+test('what comes while a request is paused follows in order, with its trailers, as far as it is taken', async (context) => {
+  const server = await served(context);
+  const peer = await server.raw();
+  peer.send(peer.head(1, POST, 0), frame(DATA, 0, 1, Buffer.from('a')));
+  await until('the first data', () => server.requests[0]?.body.length === 1);
+  const { stream, events } = server.requests[0] as ServedRequest;
+  stream.pauseRequest();
+  for (const letter of 'bcdef') peer.send(frame(DATA, 0, 1, Buffer.from(letter)));
+  peer.send(peer.head(1, [['x-sum', '6']], END_STREAM), frame(PING, 0, 0, Buffer.alloc(8)));
+  await peer.expect(PING);
+  assert.equal(events.at(-1), 'flush');
+  stream.resumeRequest();
+  assert.equal(server.requests[0]?.body.toString(), 'abcdef');
+  assert.equal(events.at(-1), 'end');
+  assert.equal(server.requests[0]?.trailers?.[0]?.value, '6');
+});
+
+test('a tunnel that is not there yet is sent no more than a window, and gets it all when it is', async (context) => {
+  const server = await served(context, { http2: { streamWindowBytes: 1000 } });
+  const peer = await server.raw();
+  const connect = [
+    [':method', 'CONNECT'],
+    [':protocol', 'websocket'],
+    [':scheme', 'http'],
+    [':authority', 'a'],
+    [':path', '/'],
+  ] as const;
+  peer.send(frame(SETTINGS, ACK, 0), peer.head(1, connect, 0), frame(DATA, 0, 1, Buffer.alloc(1000)));
+  peer.send(frame(PING, 0, 0, Buffer.alloc(8)));
+  await peer.expect(PING);
+  assert.ok(!peer.frames.some(({ type, streamId }) => type === WINDOW_UPDATE && streamId === 1));
+  const { stream } = server.requests[0] as ServedRequest;
+  assert.equal(server.requests[0]?.body.length, 0);
+  stream.respond(responseHead(200), '');
+  stream.tunnel();
+  assert.equal(server.requests[0]?.body.length, 1000);
   assert.equal((await peer.expect(WINDOW_UPDATE, 1)).payload.readUInt32BE(0), 1000);
 });
 

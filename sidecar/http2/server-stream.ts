@@ -2,6 +2,7 @@ import type { Downstream, RequestHandler } from '../http/downstream.ts';
 import { Field } from '../http/field.ts';
 import { HTTP_2, type MessageHead } from '../http/message-head.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
+import { PackedBytes } from '../http/packed-bytes.ts';
 import type { Transport } from '../transport/transport.ts';
 import { INTERNAL_ERROR, NO_ERROR } from './error-codes.ts';
 import type { HeadWriter } from './head-writer.ts';
@@ -20,8 +21,12 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   /** The response has no data, whatever is given: to HEAD, 204 or 304. */
   private bodiless: boolean;
   private tunnelled = false;
-  /** What came for a tunnel that is not there yet; at most a window. */
-  private early: Buffer[] = [];
+  /** Nobody takes its data: what comes, a window at the most, is kept here. */
+  private held = false;
+  private readonly kept = new PackedBytes();
+  /** The end came behind what is kept, maybe with trailers. */
+  private endKept = false;
+  private keptTrailers: readonly Field[] | undefined = undefined;
 
   constructor(connection: Http2ServerConnection, id: number, head: Http2Head, ends: boolean) {
     super(connection);
@@ -31,6 +36,8 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
     this.openedAt = connection.now;
     this.bodiless = head.method === 'HEAD';
     this.expected = head.upgrade === '' ? head.bodyLength : -1;
+    // Data before the switch could be taken for another request.
+    if (head.upgrade !== '') this.pauseRequest();
     this.handler = connection.accept(this);
   }
 
@@ -61,19 +68,27 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   }
 
   protected onData(bytes: Buffer, start: number, end: number): void {
-    if (this.head.upgrade === '' || this.tunnelled) this.handler.onRequestData(bytes, start, end);
-    // Before the switch they could be taken for another request.
-    else this.early.push(Buffer.from(bytes.subarray(start, end)));
+    if (this.held) this.kept.add(bytes, start, end);
+    else this.handler.onRequestData(bytes, start, end);
   }
 
   protected onEnd(trailers: readonly Field[] | undefined): void {
-    if (this.head.upgrade === '') this.handler.onRequestEnd(trailers);
-    else if (this.tunnelled) this.handler.onTunnelEnd();
+    if (this.held) {
+      this.endKept = true;
+      this.keptTrailers = trailers;
+    } else {
+      this.handEnd(trailers);
+    }
     if (this.sendEnded) this.connection.streamEnded(this);
   }
 
+  private handEnd(trailers: readonly Field[] | undefined): void {
+    if (this.head.upgrade === '') this.handler.onRequestEnd(trailers);
+    else this.handler.onTunnelEnd();
+  }
+
   onReadEnd(): void {
-    if (!this.receiveEnded) this.handler.onRequestFlush();
+    if (!this.receiveEnded && !this.held) this.handler.onRequestFlush();
   }
 
   protected onWritable(): void {
@@ -99,11 +114,36 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   }
 
   pauseRequest(): void {
+    this.held = true;
     this.pause();
   }
 
   resumeRequest(): void {
-    this.resume();
+    if (!this.held || (this.head.upgrade !== '' && !this.tunnelled)) return;
+    this.held = false;
+    this.handKept();
+    if (!this.held) this.resume();
+  }
+
+  private handKept(): void {
+    if (this.kept.length === 0 && !this.endKept) return;
+    while (!this.held && !this.closed) {
+      const piece = this.kept.shift();
+      if (piece === undefined) break;
+      this.handler.onRequestData(piece, 0, piece.length);
+    }
+    if (this.held || this.closed) return;
+    if (!this.endKept) {
+      this.handler.onRequestFlush();
+      return;
+    }
+    this.endKept = false;
+    this.handEnd(this.keptTrailers);
+  }
+
+  override discardQueue(): void {
+    super.discardQueue();
+    this.kept.clear();
   }
 
   informational(head: MessageHead): void {
@@ -164,10 +204,7 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
 
   tunnel(): void {
     this.tunnelled = true;
-    const { early } = this;
-    this.early = [];
-    for (const bytes of early) if (!this.closed) this.handler.onRequestData(bytes, 0, bytes.length);
-    if (this.receiveEnded && !this.closed) this.handler.onTunnelEnd();
+    this.resumeRequest();
   }
 
   endTunnel(): void {

@@ -81,7 +81,7 @@ test('what came before the upstream is sent to it first, as it was, and the rest
   one.end([new Field('x', 'y')]);
   one.endTo(to);
   assert.deepEqual([to.pieces.join(''), to.ends], ['abcd', [['x: y']]]);
-  assert.deepEqual(to.sources, [undefined, undefined, SOURCE], 'copies have no source');
+  assert.deepEqual(to.sources, [undefined, SOURCE], 'a copy has no source');
   assert.equal(one.sent, true);
 });
 

@@ -1,6 +1,7 @@
 import type { Field } from '../http/field.ts';
 import { fieldsOf } from '../http/field.ts';
 import type { Limits } from '../http/limits.ts';
+import { PackedBytes } from '../http/packed-bytes.ts';
 import type { Upstream } from '../http/upstream.ts';
 import { ChunkedReader, type RangeSink } from '../http1/chunked.ts';
 import type { Transport } from '../transport/transport.ts';
@@ -19,8 +20,7 @@ export class RequestBody {
   /** Some of it has left for an upstream. */
   sent = false;
   private trailers: readonly Field[] | undefined = undefined;
-  private kept: Buffer[] | undefined = undefined;
-  private keptBytes = 0;
+  private kept: PackedBytes | undefined = undefined;
   private keeping = false;
   private readonly limits: Limits;
   private chunks: ChunkedReader | undefined = undefined;
@@ -60,7 +60,6 @@ export class RequestBody {
   /** Nothing of it is needed any more. */
   release(): void {
     this.kept = undefined;
-    this.keptBytes = 0;
     this.target = undefined;
   }
 
@@ -81,10 +80,8 @@ export class RequestBody {
 
   /** Takes bytes for which there is no upstream yet. */
   hold(bytes: Buffer, start: number, end: number): void {
-    const copy = Buffer.from(bytes.subarray(start, end));
-    if (this.kept === undefined) this.kept = [copy];
-    else this.kept.push(copy);
-    this.keptBytes += end - start;
+    this.kept ??= new PackedBytes();
+    this.kept.add(bytes, start, end);
   }
 
   /** Sends all that came so far. `decode`: the body comes in chunks, which this upstream does not know. */
@@ -97,7 +94,7 @@ export class RequestBody {
     }
     if (this.base64 !== undefined) this.base64 = new Base64Decoder();
     if (this.kept === undefined) return;
-    for (const bytes of this.kept) this.write(upstream, undefined, bytes, 0, bytes.length);
+    for (const bytes of this.kept.pieces()) this.write(upstream, undefined, bytes, 0, bytes.length);
     this.forgetLarge();
   }
 
@@ -140,14 +137,13 @@ export class RequestBody {
   }
 
   private forgetLarge(): void {
-    if (!this.keeping || this.keptBytes > REPLAY_BYTES) this.forget();
+    if (!this.keeping || (this.kept?.length ?? 0) > REPLAY_BYTES) this.forget();
   }
 
   /** There will be no other attempt. */
   forget(): void {
     this.keeping = false;
     this.kept = undefined;
-    this.keptBytes = 0;
   }
 
   private chunkTrailers(): readonly Field[] | undefined {

@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { request } from 'undici';
 import { peakBytes, resetPeak, residentBytes } from '../fixture/process-memory.ts';
 import { readPrometheusText } from '../fixture/prometheus-text.ts';
-import { appMesh, temporaryDir, writeMesh } from '../fixture/relay.ts';
+import { http1Mesh, temporaryDir, writeMesh } from '../fixture/relay.ts';
 import { startTulle, type Tulle } from '../fixture/tulle.ts';
 import { until } from '../fixture/wait.ts';
 import { ATTACKS, type Attack } from './attacks.ts';
@@ -20,14 +20,17 @@ const LEAST_SERVED = 20;
 /** Of one attack; ms. */
 const LIMIT = { timeout: 60_000 };
 
-/** A sidecar in a process of its own in front of `app.t`, which holds requests for `/held`. */
+const LARGE = Buffer.alloc(10 * MB);
+
+/** A sidecar in a process of its own in front of `app.t`, which holds requests for `/held` and has much to say at `/large`. */
 async function startTarget(context: TestContext): Promise<Tulle> {
   const backend = await startHttp1(context, (incoming, response) => {
     incoming.on('error', () => {}); // attackers cut their requests short
-    if (incoming.url !== '/held') incoming.resume().on('end', () => response.end('served'));
+    if (incoming.url === '/held') return;
+    incoming.resume().on('end', () => response.end(incoming.url === '/large' ? LARGE : 'served'));
   });
   const mesh = join(temporaryDir(context), 'mesh.yaml');
-  writeMesh(mesh, appMesh([backend.address]));
+  writeMesh(mesh, http1Mesh([backend.address]));
   const flags = ['--outbound', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--namespace', 't'];
   return startTulle(context, 'sidecar', '--standalone', mesh, ...flags);
 }
@@ -52,10 +55,19 @@ async function goodClient(context: TestContext, address: string, stopped: () => 
   return served;
 }
 
-async function attack(address: string, { deaf = false, settings, send }: Attack): Promise<void> {
+async function attack(
+  address: string,
+  { deaf = false, holds = false, settings, send }: Attack,
+  heldUntil: Promise<unknown>,
+): Promise<void> {
   const attacker = await rawSession(address, settings);
   try {
     await send(attacker);
+    if (holds) {
+      await heldUntil;
+      assert.equal(attacker.closed || attacker.goaway !== undefined, false, 'it is borne');
+      return;
+    }
     if (deaf) {
       await attacker.untilClosed();
       return;
@@ -76,19 +88,20 @@ test('attackers on HTTP/2 are sent away and counted, and a good client never not
   await goodClient(context, outbound, () => true);
   await protectionsOf(sidecar);
   for (const one of ATTACKS) {
-    const [protection = ''] = one.protections;
+    const [protection = 'borne'] = one.protections;
     await context.test(`${protection}: an attacker ${one.aim}`, LIMIT, async (inner) => {
       const counted = await protectionsOf(sidecar);
       const usual = residentBytes(pid);
       resetPeak(pid);
       let over = false;
-      const attacked = attack(outbound, one).finally(() => {
+      const good = goodClient(inner, outbound, () => over || one.holds === true);
+      const attacked = attack(outbound, one, good).finally(() => {
         over = true;
       });
-      const [served] = await Promise.all([goodClient(inner, outbound, () => over), attacked]);
+      const [served] = await Promise.all([good, attacked]);
       const after = await protectionsOf(sidecar);
       const grown = one.protections.filter((name) => (after.get(name) ?? 0) > (counted.get(name) ?? 0));
-      assert.ok(grown.length > 0, `none of ${one.protections} was counted`);
+      assert.ok(one.holds || grown.length > 0, `none of ${one.protections} was counted`);
       const growth = peakBytes(pid) - usual;
       inner.diagnostic(`measured: ${served} good requests, ${(growth / MB).toFixed(1)} MB more`);
       assert.ok(growth < MOST_GROWTH, `the sidecar grew by ${(growth / MB).toFixed(1)} MB`);
