@@ -609,7 +609,8 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
     this.over = true;
     this.reader.stop();
     this.block = undefined;
-    this.sender.clear();
+    // A connect that failed never began to speak.
+    (this.sender as Sender | undefined)?.clear();
   }
 
   private failStreams(error: Error | undefined, code: number): void {

@@ -16,11 +16,11 @@ function importsOf(file: string): string[] {
   return [...specifiers].map(([, specifier = '']) => normalize(join(dirname(file), specifier)));
 }
 
-test('what ships imports nothing of test/ or bench/', () => {
-  const shipped = sources(...PARTS).filter((file) => !file.endsWith('.test.ts'));
+test('what ships imports nothing of test/ or bench/, and no fixture', () => {
+  const shipped = sources(...PARTS).filter((file) => !/\.(test|fixture)\.ts$/.test(file));
   assert.ok(shipped.length > 0);
   for (const file of shipped) {
-    const wrong = importsOf(file).filter((imported) => /^(test|bench)\//.test(imported));
+    const wrong = importsOf(file).filter((imported) => /^(test|bench)\/|\.fixture\.ts$/.test(imported));
     assert.deepEqual(wrong, [], file);
   }
 });
