@@ -223,17 +223,7 @@ class MeshReader {
       }
       if (entry.kind === 'GRPCRoute') {
         const read = this.document(grpcRouteSchema, entry, path);
-        if (read === undefined) return [];
-        this.add(
-          {
-            severity: 'warning',
-            value: '',
-            message: 'gRPC is not carried by this version yet: the route matches HTTP/1.1 requests only',
-            meant: '',
-          },
-          path,
-        );
-        return [this.placed(normalRoute(read), path)];
+        return read === undefined ? [] : [this.placed(normalRoute(read), path)];
       }
       return this.unknownKind(entry.kind, ['HTTPRoute', 'GRPCRoute'], path) ?? [];
     });

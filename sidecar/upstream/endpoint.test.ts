@@ -5,7 +5,7 @@ import { type Backend, rawBackend } from '../../test/fixture/backend.ts';
 import { type LeapingClock, leapingClock } from '../../test/fixture/leaping-clock.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
-import { HTTP_11 } from '../http/message-head.ts';
+import { HTTP_2, HTTP_11 } from '../http/message-head.ts';
 import type { ResponseHandler, Upstream } from '../http/upstream.ts';
 import { ClientConnection } from '../http1/client-connection.ts';
 import { Transport } from '../transport/transport.ts';
@@ -222,6 +222,20 @@ test('a connect that is refused fails its waiter, once, and leaves nothing count
     assert.equal(connection, undefined);
   }
   assert.deepEqual([endpoint.connections, use.pending], [0, 0]);
+});
+
+test('an HTTP/2 connect that is refused fails all that wait for it, and leaves nothing counted', async (context) => {
+  const backend = await answeringWith();
+  backend.close();
+  const { endpoint, use } = poolOf(context, plainConnector(backend.address));
+  const waiters = [waiter(), waiter(), waiter()];
+  for (const one of waiters) endpoint.acquire(one, HTTP_2);
+  assert.deepEqual([use.connections, use.pending], [1, 3]);
+  await until('all failures', () => waiters.every(({ failures }) => failures.length > 0));
+  await until('it is forgotten', () => use.connections === 0);
+  for (const { failures } of waiters)
+    assert.deepEqual(failures, [{ code: 'connect-failed', detail: 'connect to 10.0.0.1:80: ECONNREFUSED' }]);
+  assert.equal(use.pending, 0);
 });
 
 test('a connect that takes too long fails its waiter when its time is over', async (context) => {
