@@ -361,6 +361,7 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
     // Whoever did not take the last request's body fast enough does not hold up the next request.
     this.blocked = false;
     this.lastActive = performance.now();
+    this.parser.rest();
     if (!this.feeding && (this.held !== undefined || this.transport.paused)) this.release();
     // A request that was released just now is still to be answered.
     if (this.transport.ended && this.idle && this.held === undefined && !this.feeding) this.transport.end();
