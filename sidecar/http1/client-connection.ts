@@ -265,6 +265,8 @@ export class ClientConnection implements Upstream, TransportReader {
     const reusable = this.reusable && this.requestDone && !more && !this.transport.ended;
     // A flow that was stopped for a slow client must not leave a stopped connection in the pool.
     this.transport.resume();
+    // Its owner may give it the next request at once.
+    this.parser.rest();
     if (reusable) this.owner.onReusable(this);
     else this.abandon();
     handler?.onResponseEnd(this.trailers());

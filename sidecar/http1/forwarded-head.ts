@@ -9,7 +9,7 @@ export function forwardedFields(head: Head): string {
   let fields = '';
   let runStart = head.fieldsStart;
   for (let index = 0; index < head.count; index++) {
-    if (head.fate[index] === KEEP) continue;
+    if (head.lines.fate[index] === KEEP) continue;
     fields += head.text.slice(runStart, head.lineStart(index));
     runStart = head.lineStart(index + 1);
   }

@@ -34,7 +34,7 @@ export class HeadParser {
     this.isRequest = kind === 'request';
     this.limits = limits;
     this.head = new Head(limits.headers);
-    this.reset();
+    resetClassification(this.head);
   }
 
   /** Whether some bytes of a head have come, but not all. */
@@ -104,7 +104,13 @@ export class HeadParser {
     this.startLineRead = false;
     this.blanks = 0;
     this.problem = undefined;
+    this.head.hold();
     resetClassification(this.head);
+  }
+
+  /** Gives back what it read the last head into, of which nothing is asked any more. */
+  rest(): void {
+    if (!this.begun) this.head.rest();
   }
 
   private complete(bytes: Buffer, origin: number, stop: number, answersHead: boolean): boolean {
@@ -140,7 +146,7 @@ export class HeadParser {
 
   private headerLines(bytes: Buffer, origin: number, from: number, end: number): number {
     const { head, limits } = this;
-    const offsets = head.offsets;
+    const { offsets } = head.lines;
     let position = from;
     for (;;) {
       this.lineStart = position - origin;

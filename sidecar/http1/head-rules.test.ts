@@ -199,8 +199,9 @@ test('nothing of one head is left for the next of the same parser', () => {
   const fresh = accepted(request('X-A: kept'));
   const state = (of: Head) => ({
     ...of,
-    offsets: [...of.offsets.slice(0, 8)],
-    fate: [...of.fate.slice(0, 2)],
+    lines: undefined,
+    offsets: [...of.lines.offsets.slice(0, 8)],
+    fate: [...of.lines.fate.slice(0, 2)],
   });
   assert.deepEqual(state(head), state(fresh));
 });

@@ -47,7 +47,7 @@ export function classifyHeader(
   valueEnd: number,
 ): MessageProblem | undefined {
   const index = head.count++;
-  head.fate[index] = KEEP;
+  head.lines.fate[index] = KEEP;
   switch (nameEnd - nameStart) {
     case 2:
       if (spells(bytes, nameStart, 'te')) drop(head, index);
@@ -230,7 +230,7 @@ function keepAliveMs(value: string): number {
 }
 
 function drop(head: Head, index: number): void {
-  head.fate[index] = HOP_BY_HOP;
+  head.lines.fate[index] = HOP_BY_HOP;
   head.dropsSome = true;
 }
 

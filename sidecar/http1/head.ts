@@ -1,4 +1,5 @@
 import { HTTP_10, HTTP_11, type MessageHead, UNKNOWN_LENGTH } from '../http/message-head.ts';
+import { borrowLines, giveBackLines, NO_LINES, STRIDE } from './line-table.ts';
 
 /** How a body's end is found (RFC 9112 section 6.3). */
 export const NO_BODY = 0;
@@ -11,19 +12,15 @@ export const KEEP = 0;
 export const HOP_BY_HOP = 1;
 const REMOVED = 2;
 
-/** Offsets a header: name start, name end, value start, value end. */
-const STRIDE = 4;
-
 /**
  * The head of one message: its text once as a latin1 string and offsets into it, so that a header is
- * a slice made only when somebody asks. Reused from message to message.
+ * a slice made only when somebody asks. Reused from message to message; between them it holds nothing.
  */
 export class Head implements MessageHead {
   text = '';
   count = 0;
-  readonly offsets: Int32Array;
-  /** KEEP, HOP_BY_HOP or REMOVED for each header. */
-  readonly fate: Uint8Array;
+  /** Of the header lines: see LineTable. */
+  lines = NO_LINES;
   /** Where the first header line starts, and where the blank line starts. */
   fieldsStart = 0;
   fieldsEnd = 0;
@@ -51,9 +48,28 @@ export class Head implements MessageHead {
   /** Lower-case names that Connection named, besides its own options. */
   nominated: string[] = [];
 
+  private readonly maxHeaders: number;
+
   constructor(maxHeaders: number) {
-    this.offsets = new Int32Array(maxHeaders * STRIDE);
-    this.fate = new Uint8Array(maxHeaders);
+    this.maxHeaders = maxHeaders;
+  }
+
+  /** Has room for a message's header lines, until `rest`. */
+  hold(): void {
+    if (this.lines === NO_LINES) this.lines = borrowLines(this.maxHeaders);
+  }
+
+  /** Lets go of the message, of which nothing is asked any more. */
+  rest(): void {
+    const { lines } = this;
+    this.lines = NO_LINES;
+    giveBackLines(lines);
+    this.count = 0;
+    this.text = '';
+    this.target = '';
+    this.hostIndex = -1;
+    this.upgradeIndex = -1;
+    this.requestIdIndex = -1;
   }
 
   get version(): number {
@@ -87,7 +103,7 @@ export class Head implements MessageHead {
   }
 
   keeps(index: number): boolean {
-    return this.fate[index] === KEEP;
+    return this.lines.fate[index] === KEEP;
   }
 
   name(index: number): string {
@@ -114,7 +130,7 @@ export class Head implements MessageHead {
     const length = name.length;
     for (let index = from; index < this.count; index++) {
       const start = this.at(index, 0);
-      if (this.at(index, 1) - start !== length || this.fate[index] === REMOVED) continue;
+      if (this.at(index, 1) - start !== length || this.lines.fate[index] === REMOVED) continue;
       if (sameLetters(this.text, start, name)) return index;
     }
     return -1;
@@ -123,14 +139,14 @@ export class Head implements MessageHead {
   /** Takes every header `name` (lower case) out of what is forwarded. */
   remove(name: string): void {
     for (let index = this.find(name, 0); index >= 0; index = this.find(name, index + 1)) {
-      this.fate[index] = REMOVED;
+      this.lines.fate[index] = REMOVED;
       this.dropsSome = true;
     }
   }
 
   private at(index: number, part: number): number {
     // The parser wrote these four for every index below count.
-    return this.offsets[index * STRIDE + part] as number;
+    return this.lines.offsets[index * STRIDE + part] as number;
   }
 }
 

@@ -6,7 +6,7 @@ import type { MessageProblem } from '../http/message-problem.ts';
 import { phrase } from '../http/phrases.ts';
 import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
 import { SMALL_BYTES, type Transport, type TransportReader } from '../transport/transport.ts';
-import { ChunkedReader, MALFORMED, NEED_MORE } from './chunked.ts';
+import { ChunkedReader, MALFORMED, NEED_MORE, type RangeSink } from './chunked.ts';
 import { CHUNKED, type Head, LENGTH } from './head.ts';
 import { FAILED, HeadParser, INCOMPLETE } from './head-parser.ts';
 import { lastChunk } from './last-chunk.ts';
@@ -53,10 +53,8 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
   private lastActive = 0;
   private headSince = 0;
   private lingered = 0;
-  /** Made once, so that a chunked body needs no closure for each read. */
-  private readonly passData = (bytes: Buffer, start: number, end: number): void => {
-    this.handler.onRequestData(bytes, start, end);
-  };
+  /** Made for the first chunked body, so that it needs no closure for each read. */
+  private passData: RangeSink | undefined = undefined;
 
   constructor(handler: RequestHandler, limits: Limits, wheel: TimerWheel) {
     this.handler = handler;
@@ -191,6 +189,7 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
 
   private readChunked(bytes: Buffer, start: number, end: number): number {
     const chunked = this.chunked as ChunkedReader; // begin() made it for this body
+    this.passData ??= (range, from, to) => this.handler.onRequestData(range, from, to);
     const stop = chunked.feed(bytes, start, end, this.passData);
     if (this.state !== BODY) return -1;
     if (stop === NEED_MORE) return end;
@@ -361,6 +360,7 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
     // Whoever did not take the last request's body fast enough does not hold up the next request.
     this.blocked = false;
     this.lastActive = performance.now();
+    this.parser.rest();
     if (!this.feeding && (this.held !== undefined || this.transport.paused)) this.release();
     // A request that was released just now is still to be answered.
     if (this.transport.ended && this.idle && this.held === undefined && !this.feeding) this.transport.end();

@@ -18,7 +18,7 @@ interface Arriving {
 
 /** All downstream connections of a data plane, so that they can be counted and drained. */
 export class Connections {
-  private readonly open = new Set<Drainable>();
+  private readonly open = new Map<Transport, Drainable>();
   private readonly tunnels = new Set<{ destroy(): void }>();
   private readonly arriving = new Set<Arriving>();
   draining = false;
@@ -28,9 +28,17 @@ export class Connections {
   }
 
   add(connection: Drainable): void {
-    this.open.add(connection);
-    connection.transport.socket.once('close', () => this.open.delete(connection));
+    const { transport } = connection;
+    if (!transport.closed) {
+      this.open.set(transport, connection);
+      transport.onGone = this;
+    }
     if (this.draining) connection.drain();
+  }
+
+  /** By the transport, once it is closed. */
+  gone(transport: Transport): void {
+    this.open.delete(transport);
   }
 
   addTunnel(tunnel: { destroy(): void; once(event: 'close', listener: () => void): unknown }): void {
@@ -47,7 +55,7 @@ export class Connections {
   /** Idle connections close, busy ones after their response; resolves when all are gone or `limitMs` is over. */
   async drain(limitMs: number): Promise<void> {
     this.draining = true;
-    for (const connection of this.open) connection.drain();
+    for (const connection of this.open.values()) connection.drain();
     for (const socket of this.arriving) socket.drain?.();
     const until = performance.now() + limitMs;
     while (this.count > 0 && performance.now() < until) {
@@ -57,7 +65,7 @@ export class Connections {
   }
 
   destroy(): void {
-    for (const connection of this.open) connection.transport.destroy();
+    for (const transport of this.open.keys()) transport.destroy();
     for (const tunnel of this.tunnels) tunnel.destroy();
     for (const socket of this.arriving) socket.destroy();
   }

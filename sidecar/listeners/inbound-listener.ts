@@ -96,10 +96,9 @@ export class InboundListener {
       transport.destroy();
       return;
     }
-    const { socket } = transport;
-    const arrived = opaque.connections.addArriving(transport);
-    socket.once('close', arrived);
-    transport.pause();
+    const socket = transport.release();
+    // Once secure it counts as a connection: what closes that closes this.
+    socket.once('close', opaque.connections.addArriving(socket));
     socket.unshift(first);
     acceptor.secure(socket);
   }

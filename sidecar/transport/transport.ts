@@ -65,6 +65,9 @@ export class Transport {
   private current: Buffer = SHARED_READ_BUFFER;
   private error: Error | undefined = undefined;
 
+  /** Told once the socket is gone, after the reader. */
+  onGone: { gone(transport: Transport): void } | undefined = undefined;
+
   private constructor(reader: TransportReader) {
     this.reader = reader;
     this.socket = undefined as unknown as Socket; // set by the two makers below before anything can happen
@@ -92,12 +95,17 @@ export class Transport {
   /** Reads a socket by its 'data' events: for TLS on an accepted socket, which takes no `onread`. */
   static wrap(reader: TransportReader, socket: Socket | TLSSocket): Transport {
     const transport = new Transport(reader);
-    socket.on('data', (bytes: Buffer) => {
-      transport.bytesRead += bytes.length;
-      transport.reader.onBytes(bytes, 0, bytes.length);
-    });
     transport.listen(socket);
+    socket.on('data', onData);
     return transport;
+  }
+
+  /** Gives the socket away, for TLS to be put on it: nothing is told of it any more. */
+  release(): Socket | TLSSocket {
+    this.pause();
+    this.reader = NOBODY;
+    (this.socket as Carrying)[TRANSPORT] = undefined;
+    return this.socket;
   }
 
   /** Reads go to a buffer of this connection's own while `on`: a body is streaming. */
@@ -212,19 +220,57 @@ export class Transport {
 
   private listen(socket: Socket | TLSSocket): void {
     this.socket = socket;
-    socket.on('error', (error: Error) => {
-      this.error = error;
-    });
-    socket.on('end', () => {
-      this.ended = true;
-      if (!this.closed) this.reader.onEnd();
-    });
-    socket.on('drain', () => this.reader.onDrain());
-    socket.on('close', () => {
-      if (this.closed) return;
-      this.closed = true;
-      this.own = undefined;
-      this.reader.onClosed(this.error);
-    });
+    (socket as Carrying)[TRANSPORT] = this;
+    socket.on('error', onError).on('end', onEnd).on('drain', onDrain).on('close', onClose);
   }
+
+  /** By the socket: an error, which `close` follows. */
+  failed(error: Error): void {
+    this.error = error;
+  }
+
+  /** By the socket: the peer's FIN. */
+  peerEnded(): void {
+    this.ended = true;
+    if (!this.closed) this.reader.onEnd();
+  }
+
+  /** By the socket: it is gone. */
+  gone(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.own = undefined;
+    this.reader.onClosed(this.error);
+    this.onGone?.gone(this);
+  }
+}
+
+/** Sockets find their transport by it: four closures for each would be a tenth of what an idle connection holds. */
+const TRANSPORT = Symbol('transport');
+
+type Carrying = (Socket | TLSSocket) & { [TRANSPORT]?: Transport | undefined };
+
+const NOBODY: TransportReader = { onBytes() {}, onEnd() {}, onDrain() {}, onClosed() {} };
+
+function onData(this: Carrying, bytes: Buffer): void {
+  const transport = this[TRANSPORT];
+  if (transport === undefined) return;
+  transport.bytesRead += bytes.length;
+  transport.reader.onBytes(bytes, 0, bytes.length);
+}
+
+function onError(this: Carrying, error: Error): void {
+  this[TRANSPORT]?.failed(error);
+}
+
+function onEnd(this: Carrying): void {
+  this[TRANSPORT]?.peerEnded();
+}
+
+function onDrain(this: Carrying): void {
+  this[TRANSPORT]?.reader.onDrain();
+}
+
+function onClose(this: Carrying): void {
+  this[TRANSPORT]?.gone();
 }
