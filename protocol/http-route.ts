@@ -2,7 +2,15 @@ import * as z from 'zod';
 import { parseDuration } from './duration.ts';
 import { metadataSchema } from './metadata.ts';
 import type { HeaderChanges, Route, RouteMatch, RouteRule } from './route.ts';
-import { nameSchema, portSchema } from './service.ts';
+import {
+  apiVersionSchema,
+  backendRefSchema,
+  backendsOf,
+  hostnameSchema,
+  parentRefSchema,
+  parentsOf,
+} from './route-references.ts';
+import { portSchema } from './service.ts';
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/;
 /** A header value that ends no line. */
@@ -78,17 +86,6 @@ const routeMatch = z.strictObject({
   method: z.string().regex(TOKEN, { error: 'is not a method; write it like GET' }).optional(),
 });
 
-const backendRef = z.strictObject({
-  group: z.string().optional(),
-  kind: z
-    .literal('Service', { error: 'is not a kind of backend that is served; write Service' })
-    .default('Service'),
-  name: nameSchema,
-  namespace: nameSchema.optional(),
-  port: portSchema.optional(),
-  weight: z.int().min(0).max(1_000_000).default(1),
-});
-
 const duration = z.string().refine((text) => parseDuration(text) !== undefined, {
   error: 'is not a duration; write it like 150ms or 2s',
 });
@@ -98,11 +95,6 @@ const urlPath = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('ReplacePrefixMatch'), replacePrefixMatch: path }),
 ]);
 
-const hostname = z
-  .string()
-  .regex(/^[a-z0-9*]([a-z0-9.-]*[a-z0-9])?$/i, { error: 'is not a host name' })
-  .max(253);
-
 const filter = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('RequestHeaderModifier'), requestHeaderModifier: headerChanges }),
   z.strictObject({ type: z.literal('ResponseHeaderModifier'), responseHeaderModifier: headerChanges }),
@@ -110,7 +102,7 @@ const filter = z.discriminatedUnion('type', [
     type: z.literal('RequestRedirect'),
     requestRedirect: z.strictObject({
       scheme: z.enum(['http', 'https']).optional(),
-      hostname: hostname.optional(),
+      hostname: hostnameSchema.optional(),
       port: portSchema.optional(),
       path: z.strictObject({ type: z.literal('ReplaceFullPath'), replaceFullPath: path }).optional(),
       statusCode: z.literal([301, 302, 303, 307, 308]).optional(),
@@ -118,38 +110,25 @@ const filter = z.discriminatedUnion('type', [
   }),
   z.strictObject({
     type: z.literal('URLRewrite'),
-    urlRewrite: z.strictObject({ hostname: hostname.optional(), path: urlPath.optional() }),
+    urlRewrite: z.strictObject({ hostname: hostnameSchema.optional(), path: urlPath.optional() }),
   }),
 ]);
 
-const parentRef = z.strictObject({
-  group: z.string().optional(),
-  kind: z
-    .enum(['Service', 'Gateway'], { error: 'is not a kind of parent; write Service or Gateway' })
-    .default('Gateway'),
-  name: nameSchema,
-  namespace: nameSchema.optional(),
-  port: portSchema.optional(),
-  sectionName: z.string().optional(),
-});
-
 /** Gateway API HTTPRoute, as far as it is served. */
 export const httpRouteSchema = z.strictObject({
-  apiVersion: z.string().startsWith('gateway.networking.k8s.io/', {
-    error: 'is not the Gateway API; write gateway.networking.k8s.io/v1',
-  }),
+  apiVersion: apiVersionSchema,
   kind: z.literal('HTTPRoute'),
   metadata: metadataSchema,
   spec: z.strictObject({
-    parentRefs: z.array(parentRef).min(1).max(32),
-    hostnames: z.array(hostname).max(16).default([]),
+    parentRefs: z.array(parentRefSchema).min(1).max(32),
+    hostnames: z.array(hostnameSchema).max(16).default([]),
     rules: z
       .array(
         z.strictObject({
           name: z.string().optional(),
           matches: z.array(routeMatch).max(64).default([]),
           filters: z.array(filter).max(16).default([]),
-          backendRefs: z.array(backendRef).max(16).default([]),
+          backendRefs: z.array(backendRefSchema).max(16).default([]),
           timeouts: z
             .strictObject({ request: duration.optional(), backendRequest: duration.optional() })
             .optional(),
@@ -175,21 +154,19 @@ const grpcMatch = z.strictObject({
 
 /** Gateway API GRPCRoute: services and methods are paths (gRPC over HTTP/2). */
 export const grpcRouteSchema = z.strictObject({
-  apiVersion: z.string().startsWith('gateway.networking.k8s.io/', {
-    error: 'is not the Gateway API; write gateway.networking.k8s.io/v1',
-  }),
+  apiVersion: apiVersionSchema,
   kind: z.literal('GRPCRoute'),
   metadata: metadataSchema,
   spec: z.strictObject({
-    parentRefs: z.array(parentRef).min(1).max(32),
-    hostnames: z.array(hostname).max(16).default([]),
+    parentRefs: z.array(parentRefSchema).min(1).max(32),
+    hostnames: z.array(hostnameSchema).max(16).default([]),
     rules: z
       .array(
         z.strictObject({
           name: z.string().optional(),
           matches: z.array(grpcMatch).max(64).default([]),
           filters: z.array(filter).max(16).default([]),
-          backendRefs: z.array(backendRef).max(16).default([]),
+          backendRefs: z.array(backendRefSchema).max(16).default([]),
         }),
       )
       .min(1)
@@ -208,11 +185,7 @@ export function normalRoute(document: HttpRoute | GrpcRoute): Route {
   return {
     name: `${namespace}/${metadata.name}`,
     kind,
-    parents: spec.parentRefs.map((parent) => ({
-      kind: parent.kind,
-      key: `${parent.namespace ?? namespace}/${parent.name}`,
-      ...(parent.port !== undefined && { port: parent.port }),
-    })),
+    parents: parentsOf(spec.parentRefs, namespace),
     hostnames: spec.hostnames.map((name) => name.toLowerCase()),
     rules: spec.rules.map((rule) => normalRule(rule, namespace)),
   };
@@ -224,10 +197,7 @@ function normalRule(rule: Rule, namespace: string): RouteRule {
   const tryTimeoutMs = parseDuration(timeouts?.backendRequest ?? '');
   return {
     matches: rule.matches.map(normalMatch),
-    backends: rule.backendRefs.map((backend) => ({
-      service: `${backend.namespace ?? namespace}/${backend.name}`,
-      weight: backend.weight,
-    })),
+    backends: backendsOf(rule.backendRefs, namespace),
     ...normalFilters(rule.filters),
     ...(timeoutMs !== undefined && { timeoutMs }),
     ...(tryTimeoutMs !== undefined && { tryTimeoutMs }),

@@ -212,6 +212,21 @@ test('a rule whose requests would all be answered 503 is told, a redirect is not
   assert.deepEqual(taken(route(spec(redirect))).told, []);
 });
 
+test('a TLSRoute is read, and told what its connections would meet', () => {
+  const spec = (weight: number) =>
+    `{ parentRefs: [{ name: edge }], hostnames: [a.test], rules: [{ backendRefs: [{ name: web, weight: ${weight} }] }] }`;
+  const gateway = `gateway:
+  - { apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: { name: edge, namespace: shop }, spec: { listeners: [{ name: t, port: 443, protocol: TLS }] } }
+`;
+  const { mesh, told } = taken(`${route(spec(1), 'TLSRoute')}${gateway}`);
+  assert.deepEqual(told, []);
+  assert.equal(mesh.routes[0]?.kind, 'TLSRoute');
+  assert.match(
+    taken(`${route(spec(0), 'TLSRoute')}${gateway}`).told.join(),
+    /no backend with a weight above 0: its connections are reset/,
+  );
+});
+
 test('what is wrong inside a route is told at its place', () => {
   const spec = '{ parentRefs: [{ kind: Service, name: web }], rules: [{ filters: [{ type: Mirror }] }] }';
   assert.deepEqual(refused(route(spec)), [
@@ -228,7 +243,7 @@ test('a kind that does not belong there is told with a guess', () => {
     'm.yaml:2:11 routes[0].kind: "HTPRoute" is not a kind that belongs here; perhaps HTTPRoute was meant',
   ]);
   assert.deepEqual(refused('routes:\n  - kind: Gateway'), [
-    'm.yaml:2:11 routes[0].kind: "Gateway" is not a kind that belongs here; write HTTPRoute, GRPCRoute',
+    'm.yaml:2:11 routes[0].kind: "Gateway" is not a kind that belongs here; write HTTPRoute, GRPCRoute, TLSRoute',
   ]);
   assert.deepEqual(refused('policies: [{ kind: TraficPolicy }, { kind: __proto__ }]'), [
     'm.yaml:1:20 policies[0].kind: "TraficPolicy" is not a kind that belongs here; perhaps TrafficPolicy was meant',

@@ -10,10 +10,11 @@ import { type Mesh, meshFileSchema } from './mesh.ts';
 import { metadataSchema } from './metadata.ts';
 import { nearest } from './nearest.ts';
 import { type Problem, showValue } from './problem.ts';
-import type { Route } from './route.ts';
+import { type Route, TLS_ROUTE } from './route.ts';
 import { type Salvaged, salvage } from './salvage.ts';
 import { fieldPath, type Locate, schemaProblems } from './schema-problems.ts';
 import { type Service, serviceKey } from './service.ts';
+import { normalTlsRoute, tlsRouteSchema } from './tls-route.ts';
 import { type TrafficPolicy, type TrafficSettings, trafficPolicySchema } from './traffic-policy.ts';
 
 const MAX_BYTES = 16 * 1024 * 1024;
@@ -225,7 +226,11 @@ class MeshReader {
         const read = this.document(grpcRouteSchema, entry, path);
         return read === undefined ? [] : [this.placed(normalRoute(read), path)];
       }
-      return this.unknownKind(entry.kind, ['HTTPRoute', 'GRPCRoute'], path) ?? [];
+      if (entry.kind === TLS_ROUTE) {
+        const read = this.document(tlsRouteSchema, entry, path);
+        return read === undefined ? [] : [this.placed(normalTlsRoute(read), path)];
+      }
+      return this.unknownKind(entry.kind, ['HTTPRoute', 'GRPCRoute', TLS_ROUTE], path) ?? [];
     });
   }
 
@@ -365,7 +370,8 @@ class MeshReader {
         }
         const total = rule.backends.reduce((sum, { weight }) => sum + weight, 0);
         if (total === 0 && rule.redirect === undefined) {
-          const message = 'has no backend with a weight above 0: its requests are answered 503';
+          const what = route.kind === TLS_ROUTE ? 'connections are reset' : 'requests are answered 503';
+          const message = `has no backend with a weight above 0: its ${what}`;
           this.add({ severity: 'warning', value: '', message, meant: 'name a backend' }, [
             ...path,
             'rules',

@@ -1,10 +1,13 @@
 import type { ServiceKey } from './service.ts';
 
+/** Kind of the routes that choose by the server name of a TLS connection; all others choose by requests. */
+export const TLS_ROUTE = 'TLSRoute';
+
 /** A route in the form in which it is distributed, whatever document it came from. */
 export interface Route {
   /** `namespace/name`. */
   readonly name: string;
-  /** `HTTPRoute` or `GRPCRoute`. */
+  /** `HTTPRoute`, `GRPCRoute` or `TLSRoute`. */
   readonly kind: string;
   readonly parents: readonly RouteParent[];
   /** Empty: every host. `*.example.com` matches all below. */

@@ -25,7 +25,7 @@ import { OutboundServiceListener } from './listeners/outbound-service.ts';
 import { Overload } from './listeners/overload.ts';
 import type { RelayHost } from './listeners/relay.ts';
 import { type HttpParts, serveHttp } from './listeners/serve-http.ts';
-import { type SniPlan, sniOfServices, sniUnknown } from './listeners/sni-router.ts';
+import { type SniPlan, sniOfServices } from './listeners/sni-router.ts';
 import { type Log, SILENT } from './log.ts';
 import { openIdentity } from './open-identity.ts';
 import type { Addresses, DataPlaneView, RunningSidecar, SidecarOptions } from './options.ts';
@@ -249,7 +249,7 @@ class Sidecar implements RunningSidecar {
     this.addresses.gateway = await this.serve(
       gateway,
       this.host('gateway', (exchange) => router.plan(exchange), forwardedFor),
-      (serverName) => sniUnknown(serverName, `is named by no TLSRoute of ${name}`),
+      (serverName) => router.tlsPlan(serverName),
     );
   }
 

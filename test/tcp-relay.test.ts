@@ -369,7 +369,36 @@ test('an attacker of the mesh whose stream is for another service, or for none, 
   assert.equal(await metric(inbound.admin, 'tulle_tcp_failures_total', { reason: 'wrong-service' }), 1);
 });
 
-test('TLS of an application passes through unread: by the service of its listener, and by its server name', async (context) => {
+/** A Gateway that passes TLS for `*.shop.test` on to `application`. */
+function tlsEdge(application: string): object {
+  const apiVersion = 'gateway.networking.k8s.io/v1';
+  const namespace = 't';
+  return {
+    services: [{ name: 'db', namespace, port: 5432, endpoints: [application] }],
+    gateway: [
+      {
+        apiVersion,
+        kind: 'Gateway',
+        metadata: { name: 'edge', namespace },
+        spec: { listeners: [{ name: 'tls', port: 443, protocol: 'TLS' }] },
+      },
+    ],
+    routes: [
+      {
+        apiVersion,
+        kind: 'TLSRoute',
+        metadata: { name: 'db', namespace },
+        spec: {
+          parentRefs: [{ name: 'edge' }],
+          hostnames: ['*.shop.test'],
+          rules: [{ backendRefs: [{ name: 'db' }] }],
+        },
+      },
+    ],
+  };
+}
+
+test('TLS of an application passes through unread: by the service of its listener, by its server name, and at a gateway by a TLSRoute', async (context) => {
   const dir = temporaryDir(context);
   const files = await issueFiles(join(dir, 'own'), 'other.test', 'o/app');
   const application = createTlsServer(
@@ -401,6 +430,10 @@ test('TLS of an application passes through unread: by the service of its listene
     });
   };
   const general = mesh.outbound.addresses.outbound ?? '';
+  const edge = await relay(context, tlsEdge(address), { gateway: '127.0.0.1:0' });
+  assert.equal(await say(edge.address, 'db.shop.test'), 'ping');
+  assert.equal(await say(edge.address, 'shop.test'), 'ECONNRESET');
+  assert.equal(await metric(edge.admin, 'tulle_tcp_failures_total', { reason: 'sni-unknown' }), 1);
   assert.equal(await say(mesh.address, 'whatever.test'), 'ping');
   assert.equal(await say(general, 'APP.t.svc.cluster.local'), 'ping');
   assert.equal(await say(general, 'www.example.com'), 'ECONNRESET');
@@ -408,7 +441,7 @@ test('TLS of an application passes through unread: by the service of its listene
   const { admin } = mesh.outbound;
   assert.equal(await metric(admin, 'tulle_tcp_failures_total', { reason: 'sni-unknown' }), 2);
   assert.equal(await metric(admin, 'tulle_detected_protocols_total', { protocol: 'tls' }), 4);
-  const edge = { destination_service_name: 'app', connection_security_policy: 'mutual_tls' };
-  assert.equal(await metric(admin, 'istio_tcp_connections_opened_total', edge), 2);
-  assert.equal(await metric(mesh.inbound.admin, 'istio_tcp_connections_opened_total', edge), 2);
+  const toApp = { destination_service_name: 'app', connection_security_policy: 'mutual_tls' };
+  assert.equal(await metric(admin, 'istio_tcp_connections_opened_total', toApp), 2);
+  assert.equal(await metric(mesh.inbound.admin, 'istio_tcp_connections_opened_total', toApp), 2);
 });

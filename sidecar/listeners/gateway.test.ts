@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { Route } from '../../protocol/route.ts';
+import { type Route, TLS_ROUTE } from '../../protocol/route.ts';
 import { exchangeFor } from '../../test/fixture/request-exchange.ts';
 import { answered, chosen, planned, waiting } from '../../test/fixture/routed.ts';
 import { gatewayResource, routeTo, serviceResource, toldServices } from '../../test/fixture/told-services.ts';
@@ -175,4 +175,57 @@ test('a Gateway that was deleted is served no more, and who waits for one that i
   router.absent();
   assert.equal(answered(plan()), '404 no-route');
   assert.equal(router.known, false);
+});
+
+const passed = (hostname: string, backends: Readonly<Record<string, number>> = { 't/app': 1 }): Route => ({
+  ...routeTo(`t/${hostname}`, '/', backends),
+  kind: TLS_ROUTE,
+  hostnames: [hostname],
+});
+
+test('TLS goes by the most specific server name: an exact one, then the longest wildcard', (context) => {
+  const { router, update, told } = gateway(context);
+  const services = ['t/exact', 't/near', 't/far', 't/all'];
+  update(
+    passed('*', { 't/all': 1 }),
+    passed('*.test', { 't/far': 1 }),
+    passed('*.shop.test', { 't/near': 1 }),
+    passed('db.shop.test', { 't/exact': 1 }),
+  );
+  for (const key of services) told.tell(serviceResource(key));
+  for (const [name, service] of [
+    ['db.shop.test', 't/exact'],
+    ['web.shop.test', 't/near'],
+    ['a.db.shop.test', 't/near'],
+    ['shop.test', 't/far'],
+    ['test', 't/all'],
+  ] as const)
+    assert.equal(chosen(planned(router.tlsPlan(name)).backend()).service, service, name);
+});
+
+test('TLS goes to the backends of a TLSRoute by weight, and waits for the first word about them', (context) => {
+  const { router, update, told } = gateway(context);
+  const early = waiting(router.tlsPlan('shop.test'));
+  update(passed('shop.test', { 't/app': 1, 't/off': 0 }));
+  assert.equal(early.woken, 1);
+  const wait = waiting(router.tlsPlan('shop.test'));
+  told.tell(serviceResource('t/app'));
+  assert.equal(wait.woken, 1);
+  for (let i = 0; i < 20; i++)
+    assert.equal(chosen(planned(router.tlsPlan('shop.test')).backend()).service, 't/app');
+  update(passed('shop.test', { 't/app': 0 }));
+  assert.equal(answered(planned(router.tlsPlan('shop.test')).backend()), '503 no-backend');
+});
+
+test('a server name reaches nothing but what a TLSRoute names, and a request nothing that only a TLSRoute names', (context) => {
+  const { router, plan, update, told } = gateway(context);
+  update(passed('tls.test'), { ...shop(), hostnames: ['http.test'] });
+  told.tell(serviceResource('t/app'));
+  planned(router.tlsPlan('tls.test'));
+  planned(plan('/', 'http.test'));
+  for (const name of ['http.test', 'app.t.svc.cluster.local', 'x.tls.test', '', undefined])
+    assert.equal(answered(router.tlsPlan(name)), '421 sni-unknown', `name ${name}`);
+  assert.equal(answered(plan('/', 'tls.test')), '404 no-route');
+  router.absent();
+  assert.equal(answered(router.tlsPlan('tls.test')), '421 sni-unknown');
 });

@@ -1,11 +1,18 @@
 import { DEFAULT_SETTINGS } from '../../protocol/default-settings.ts';
 import type { GatewayResource } from '../../protocol/resources.ts';
+import { TLS_ROUTE } from '../../protocol/route.ts';
 import type { Exchange, LocalAnswer } from '../exchange.ts';
 import { RetryBudget } from '../filters/retry-budget.ts';
 import { FirstWord } from '../routing/first-word.ts';
 import type { Pending, Plan } from '../routing/plan.ts';
-import { type CompiledRule, compileRoutes, type RouteTable } from '../routing/route-table.ts';
+import {
+  type CompiledRule,
+  compileRoutes,
+  type RequestView,
+  type RouteTable,
+} from '../routing/route-table.ts';
 import type { RunningServices } from '../routing/services.ts';
+import { sniUnknown } from './sni-router.ts';
 
 /** Routes calls from outside by the routes attached to one Gateway. What no route names is not served. */
 export class GatewayRouter {
@@ -14,6 +21,8 @@ export class GatewayRouter {
   private readonly firstWord = new FirstWord();
   resource: GatewayResource | undefined = undefined;
   private table: RouteTable | undefined = undefined;
+  /** Server names of TLS that is passed through. */
+  private tlsTable: RouteTable | undefined = undefined;
   /** Rules that hold a plan. */
   private readonly composed: CompiledRule[] = [];
 
@@ -27,10 +36,10 @@ export class GatewayRouter {
   }
 
   update(resource: GatewayResource): void {
+    const { routes } = resource;
     this.resource = resource;
-    this.table = compileRoutes(resource.routes);
-    this.composed.length = 0;
-    for (const route of resource.routes) {
+    this.compile(routes);
+    for (const route of routes) {
       for (const rule of route.rules) for (const backend of rule.backends) this.services.pin(backend.service);
     }
     this.firstWord.wake();
@@ -39,16 +48,18 @@ export class GatewayRouter {
   /** There is no such Gateway, or no longer: nothing is served, and nobody waits for it. */
   absent(): void {
     this.resource = undefined;
-    this.table = compileRoutes([]);
-    this.composed.length = 0;
+    this.compile([]);
     this.firstWord.wake();
   }
 
+  private compile(routes: GatewayResource['routes']): void {
+    this.table = compileRoutes(routes.filter(({ kind }) => kind !== TLS_ROUTE));
+    this.tlsTable = compileRoutes(routes.filter(({ kind }) => kind === TLS_ROUTE));
+    this.composed.length = 0;
+  }
+
   plan(exchange: Exchange): Plan | Pending | LocalAnswer {
-    if (this.table === undefined) {
-      if (this.firstWord.mayCome) return this.firstWord;
-      return { status: 503, code: 'not-ready', detail: `nothing is known of the Gateway ${this.name} yet` };
-    }
+    if (this.table === undefined) return this.unknown();
     const rule = this.table.match(exchange);
     if (rule === undefined) {
       return {
@@ -60,6 +71,19 @@ export class GatewayRouter {
       };
     }
     return (rule.slot as Plan | undefined) ?? this.compose(rule);
+  }
+
+  /** The plan for a TLS connection that asks for `serverName` (lower case), to be passed through. */
+  tlsPlan(serverName: string | undefined): Plan | Pending | LocalAnswer {
+    if (this.tlsTable === undefined) return this.unknown();
+    const rule = serverName === undefined ? undefined : this.tlsTable.match(serverNameView(serverName));
+    if (rule === undefined) return sniUnknown(serverName, `is named by no TLSRoute of ${this.name}`);
+    return (rule.slot as Plan | undefined) ?? this.compose(rule);
+  }
+
+  private unknown(): Pending | LocalAnswer {
+    if (this.firstWord.mayCome) return this.firstWord;
+    return { status: 503, code: 'not-ready', detail: `nothing is known of the Gateway ${this.name} yet` };
   }
 
   /** Retries and times come from the rule's first service, as for a call inside the mesh. */
@@ -78,4 +102,9 @@ export class GatewayRouter {
   refresh(): void {
     for (const rule of this.composed.splice(0)) rule.slot = undefined;
   }
+}
+
+/** A TLS connection has no more to route by than a name. */
+function serverNameView(host: string): RequestView {
+  return { host, method: '', path: '/', query: '', header: () => undefined };
 }
