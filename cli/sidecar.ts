@@ -65,7 +65,7 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
       connectMs: durationOption('--connect-timeout', flags['connect-timeout']),
     }),
     ...(flags['max-queue-time'] !== undefined && {
-      maxQueueMs: durationOption('--max-queue-time', flags['max-queue-time']),
+      maxQueueMs: durationOrNoneOption('--max-queue-time', flags['max-queue-time']),
     }),
     ...(flags['detect-timeout'] !== undefined && {
       detectMs: durationOption('--detect-timeout', flags['detect-timeout']),

@@ -175,7 +175,7 @@ class Sidecar implements RunningSidecar {
       plan,
       addedFields,
       record: (exchange, _plan, nowMs) => recorder.record(exchange, nowMs),
-      onProtected: (protection) => recorder.protections.count(protection),
+      onProtected: (protection, peer) => this.onProtected(kind, protection, peer),
     };
   }
 
@@ -255,6 +255,16 @@ class Sidecar implements RunningSidecar {
 
   private httpParts(host: RelayHost): HttpParts {
     return { host, limits: this.limits, http2: DEFAULT_HTTP2_LIMITS, connections: this.connections };
+  }
+
+  private onProtected(listener: RelayHost['kind'], protection: string, peer: string): void {
+    const { protections } = this.recorder;
+    protections.count(protection);
+    if (!protections.mayTell(protection, performance.now())) return;
+    this.log.warn(
+      { listener, protection, peer, count: protections.all()[protection] },
+      'a protection of HTTP/2 acted against a peer (docs/protocols.md); told every 10 s at most',
+    );
   }
 
   private opaqueHost(

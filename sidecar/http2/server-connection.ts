@@ -130,17 +130,20 @@ export class Http2ServerConnection extends Http2Connection {
       return;
     }
     const head = new Http2Head(fields);
-    const problem = selfDependent ? undefined : this.readHead(head, ends, verdict);
-    if (selfDependent || problem?.status === 400) {
+    if (selfDependent) {
       this.guard.streamOpened();
       sendReset(this.output, streamId, PROTOCOL_ERROR);
       this.past.add(streamId, RESET);
       this.countReset();
       return;
     }
+    const problem = this.readHead(head, ends, verdict);
     const stream = new Http2ServerStream(this, streamId, head, ends);
+    // Its answer is a reset (RFC 9113 section 8.1.1); the handler hears of it all the same.
+    stream.refused = problem?.status === 400;
     this.addStream(stream);
     stream.start(problem);
+    if (stream.refused) this.resetMalformed(stream);
   }
 
   private readHead(head: Http2Head, ends: boolean, verdict: HpackVerdict): MessageProblem | undefined {

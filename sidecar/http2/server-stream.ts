@@ -21,6 +21,8 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   /** The response has no data, whatever is given: to HEAD, 204 or 304. */
   private bodiless: boolean;
   private tunnelled = false;
+  /** The request is malformed: whatever is answered, it is reset. */
+  refused = false;
   /** Nobody takes its data: what comes, a window at the most, is kept here. */
   private held = false;
   private readonly kept = new PackedBytes();
@@ -169,6 +171,10 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
 
   respondLocally(status: number, fields: string, body: string): void {
     if (this.closed || this.sendEnded) return;
+    if (this.refused) {
+      this.connection.resetMalformed(this);
+      return;
+    }
     const bytes = Buffer.from(body, 'latin1');
     const writer = this.beginHead(status);
     writer.lines(fields);

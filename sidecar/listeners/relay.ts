@@ -41,8 +41,8 @@ export interface RelayHost {
   plan(exchange: Exchange): Plan | Pending | LocalAnswer;
   /** Header lines for the upstream that this kind of listener adds, each with its CRLF. */
   addedFields(exchange: Exchange): string;
-  /** A protection of HTTP/2 acted. */
-  onProtected(protection: Protection): void;
+  /** A protection of HTTP/2 acted against `peer`, an IP address. */
+  onProtected(protection: Protection, peer: string): void;
   /** The exchange is over; what it holds is valid until this returns. */
   record(exchange: Exchange, plan: Plan | undefined, nowMs: number): void;
 }

@@ -21,7 +21,8 @@ export function serveHttp2(
       describe(relay);
       return relay;
     },
-    onProtected: (protection) => host.onProtected(protection),
+    onProtected: (protection) =>
+      host.onProtected(protection, connection.transport.socket.remoteAddress ?? 'unknown'),
   });
   connection.open(open(connection));
   return connection;
