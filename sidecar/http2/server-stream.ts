@@ -10,6 +10,10 @@ import { type Http2Head, statusField } from './http2-head.ts';
 import type { Http2ServerConnection } from './server-connection.ts';
 import { Http2Stream } from './stream.ts';
 
+/** Pieces that are smaller are put together, from the PIECES_A_READth of one read on: each costs its upstream a write. */
+const SMALL_PIECE = 512;
+const PIECES_A_READ = 4;
+
 /** One request of an HTTP/2 client and its response. */
 export class Http2ServerStream extends Http2Stream implements Downstream {
   readonly version = HTTP_2;
@@ -23,6 +27,8 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   private tunnelled = false;
   /** Nobody takes its data: what comes, a window at the most, is kept here. */
   private held = false;
+  /** Small pieces of data in this read. */
+  private smallPieces = 0;
   private readonly kept = new PackedBytes();
   /** The end came behind what is kept, maybe with trailers. */
   private endKept = false;
@@ -46,7 +52,7 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   }
 
   get reading(): boolean {
-    return this.connection.reading;
+    return this.touched && this.connection.reading;
   }
 
   get readsBody(): boolean {
@@ -68,15 +74,23 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   }
 
   protected onData(bytes: Buffer, start: number, end: number): void {
-    if (this.held) this.kept.add(bytes, start, end);
+    if (this.packs(end - start)) this.kept.add(bytes, start, end);
     else this.handler.onRequestData(bytes, start, end);
   }
 
+  private packs(length: number): boolean {
+    if (this.held) return true;
+    if (length < SMALL_PIECE) return ++this.smallPieces > PIECES_A_READ;
+    this.handKept();
+    return this.held;
+  }
+
   protected onEnd(trailers: readonly Field[] | undefined): void {
+    this.handKept();
     if (this.held) {
       this.endKept = true;
       this.keptTrailers = trailers;
-    } else {
+    } else if (!this.closed) {
       this.handEnd(trailers);
     }
     if (this.sendEnded) this.connection.streamEnded(this);
@@ -88,7 +102,9 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   }
 
   onReadEnd(): void {
-    if (!this.receiveEnded && !this.held) this.handler.onRequestFlush();
+    this.smallPieces = 0;
+    this.handKept();
+    if (!this.receiveEnded && !this.closed) this.handler.onRequestFlush();
   }
 
   protected onWritable(): void {
@@ -121,24 +137,23 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   resumeRequest(): void {
     if (!this.held || (this.head.upgrade !== '' && !this.tunnelled)) return;
     this.held = false;
+    const kept = this.kept.length > 0;
     this.handKept();
-    if (!this.held) this.resume();
+    if (this.held || this.closed) return;
+    if (this.endKept) {
+      this.endKept = false;
+      this.handEnd(this.keptTrailers);
+      return;
+    }
+    if (kept) this.handler.onRequestFlush();
+    this.resume();
   }
 
   private handKept(): void {
-    if (this.kept.length === 0 && !this.endKept) return;
-    while (!this.held && !this.closed) {
+    while (this.kept.length > 0 && !this.held && !this.closed) {
       const piece = this.kept.shift();
-      if (piece === undefined) break;
-      this.handler.onRequestData(piece, 0, piece.length);
+      if (piece !== undefined) this.handler.onRequestData(piece, 0, piece.length);
     }
-    if (this.held || this.closed) return;
-    if (!this.endKept) {
-      this.handler.onRequestFlush();
-      return;
-    }
-    this.endKept = false;
-    this.handEnd(this.keptTrailers);
   }
 
   override discardQueue(): void {
