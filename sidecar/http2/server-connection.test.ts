@@ -337,6 +337,17 @@ test('what comes while a request is paused follows in order, with its trailers, 
   assert.equal(server.requests[0]?.trailers?.[0]?.value, '6');
 });
 
+test('data in a thousand frames of a byte is handed on in few pieces, in order', async (context) => {
+  const server = await served(context);
+  const peer = await server.raw();
+  const frames = Array.from({ length: 1000 }, (_, index) => frame(DATA, 0, 1, [index & 0xff]));
+  peer.send(Buffer.concat([peer.head(1, POST, 0), ...frames, frame(DATA, END_STREAM, 1, [7])]));
+  await until('the end', () => server.requests[0]?.events.includes('end') === true);
+  const { body, events } = server.requests[0] as ServedRequest;
+  assert.deepEqual(body, Buffer.from([...Array.from({ length: 1000 }, (_, index) => index & 0xff), 7]));
+  assert.ok(events.filter((event) => event === 'data').length < 50, events.join());
+});
+
 test('a tunnel that is not there yet is sent no more than a window, and gets it all when it is', async (context) => {
   const server = await served(context, { http2: { streamWindowBytes: 1000 } });
   const peer = await server.raw();

@@ -10,6 +10,10 @@ import { type Http2Head, statusField } from './http2-head.ts';
 import type { Http2ServerConnection } from './server-connection.ts';
 import { Http2Stream } from './stream.ts';
 
+/** Pieces that are smaller are put together, from the PIECES_A_READth of one read on: each costs its upstream a write. */
+const SMALL_PIECE = 512;
+const PIECES_A_READ = 4;
+
 /** One request of an HTTP/2 client and its response. */
 export class Http2ServerStream extends Http2Stream implements Downstream {
   readonly version = HTTP_2;
@@ -25,6 +29,8 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   refused = false;
   /** Nobody takes its data: what comes, a window at the most, is kept here. */
   private held = false;
+  /** Small pieces of data in this read. */
+  private smallPieces = 0;
   private readonly kept = new PackedBytes();
   /** The end came behind what is kept, maybe with trailers. */
   private endKept = false;
@@ -48,7 +54,7 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   }
 
   get reading(): boolean {
-    return this.connection.reading;
+    return this.touched && this.connection.reading;
   }
 
   get readsBody(): boolean {
@@ -70,15 +76,23 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   }
 
   protected onData(bytes: Buffer, start: number, end: number): void {
-    if (this.held) this.kept.add(bytes, start, end);
+    if (this.packs(end - start)) this.kept.add(bytes, start, end);
     else this.handler.onRequestData(bytes, start, end);
   }
 
+  private packs(length: number): boolean {
+    if (this.held) return true;
+    if (length < SMALL_PIECE) return ++this.smallPieces > PIECES_A_READ;
+    this.handKept();
+    return this.held;
+  }
+
   protected onEnd(trailers: readonly Field[] | undefined): void {
+    this.handKept();
     if (this.held) {
       this.endKept = true;
       this.keptTrailers = trailers;
-    } else {
+    } else if (!this.closed) {
       this.handEnd(trailers);
     }
     if (this.sendEnded) this.connection.streamEnded(this);
@@ -90,7 +104,9 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   }
 
   onReadEnd(): void {
-    if (!this.receiveEnded && !this.held) this.handler.onRequestFlush();
+    this.smallPieces = 0;
+    this.handKept();
+    if (!this.receiveEnded && !this.closed) this.handler.onRequestFlush();
   }
 
   protected onWritable(): void {
@@ -123,24 +139,23 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   resumeRequest(): void {
     if (!this.held || (this.head.upgrade !== '' && !this.tunnelled)) return;
     this.held = false;
+    const kept = this.kept.length > 0;
     this.handKept();
-    if (!this.held) this.resume();
+    if (this.held || this.closed) return;
+    if (this.endKept) {
+      this.endKept = false;
+      this.handEnd(this.keptTrailers);
+      return;
+    }
+    if (kept) this.handler.onRequestFlush();
+    this.resume();
   }
 
   private handKept(): void {
-    if (this.kept.length === 0 && !this.endKept) return;
-    while (!this.held && !this.closed) {
+    while (this.kept.length > 0 && !this.held && !this.closed) {
       const piece = this.kept.shift();
-      if (piece === undefined) break;
-      this.handler.onRequestData(piece, 0, piece.length);
+      if (piece !== undefined) this.handler.onRequestData(piece, 0, piece.length);
     }
-    if (this.held || this.closed) return;
-    if (!this.endKept) {
-      this.handler.onRequestFlush();
-      return;
-    }
-    this.endKept = false;
-    this.handEnd(this.keptTrailers);
   }
 
   override discardQueue(): void {
