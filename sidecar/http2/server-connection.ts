@@ -143,7 +143,7 @@ export class Http2ServerConnection extends Http2Connection {
     stream.refused = problem?.status === 400;
     this.addStream(stream);
     stream.start(problem);
-    if (stream.refused) this.resetMalformed(stream);
+    if (stream.refused && !stream.closed) this.peerBroke(stream, PROTOCOL_ERROR);
   }
 
   private readHead(head: Http2Head, ends: boolean, verdict: HpackVerdict): MessageProblem | undefined {
