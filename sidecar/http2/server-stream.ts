@@ -3,7 +3,7 @@ import { Field } from '../http/field.ts';
 import { HTTP_2, type MessageHead } from '../http/message-head.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
 import type { Transport } from '../transport/transport.ts';
-import { INTERNAL_ERROR, NO_ERROR } from './error-codes.ts';
+import { INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from './error-codes.ts';
 import type { HeadWriter } from './head-writer.ts';
 import { type Http2Head, statusField } from './http2-head.ts';
 import type { Http2ServerConnection } from './server-connection.ts';
@@ -158,8 +158,8 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
     this.sendEnd(this.bodiless ? undefined : trailers);
   }
 
-  abort(): void {
-    this.connection.resetStream(this, INTERNAL_ERROR);
+  abort(refused = false): void {
+    this.connection.resetStream(this, refused ? REFUSED_STREAM : INTERNAL_ERROR);
   }
 
   tunnel(): void {

@@ -91,8 +91,8 @@ export class GrpcWebDownstream implements Downstream {
     this.inner.responseEnd(undefined);
   }
 
-  abort(): void {
-    this.inner.abort();
+  abort(refused?: boolean): void {
+    this.inner.abort(refused);
   }
 
   tunnel(): void {

@@ -362,11 +362,28 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     const condition = retryable ? this.allowRetry(failure, nowMs) : undefined;
     const { cluster } = this;
     if (condition === undefined || cluster === undefined) {
-      this.answer(otherwise);
+      if (failure.kind === 'refused' && this.passesRefusal) this.refuse(otherwise);
+      else this.answer(otherwise);
       return;
     }
     this.noteRetry(condition);
     this.startAttempt(cluster, nowMs);
+  }
+
+  /** The caller's sidecar can try elsewhere what the application here has refused. */
+  private get passesRefusal(): boolean {
+    const { exchange, host, downstream } = this;
+    return host.kind === 'inbound' && exchange.mtls && downstream.version === HTTP_2;
+  }
+
+  /** Tells the caller that the request has surely not run, instead of answering it. */
+  private refuse({ status, code, detail }: LocalAnswer): void {
+    const { exchange } = this;
+    exchange.status = status;
+    exchange.reason = code;
+    exchange.detail = `${detail}: the caller is told so and may try again`;
+    this.finish(performance.now());
+    this.downstream.abort(true);
   }
 
   private allowRetry(failure: AttemptFailure, nowMs: number): string | undefined {
