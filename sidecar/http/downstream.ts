@@ -37,8 +37,8 @@ export interface Downstream {
   abort(refused?: boolean): void;
   /** From now on bytes of both directions are a tunnel's: a 101 or, to an extended CONNECT, a 200 was given to `respond`. */
   tunnel(): void;
-  /** Ends this direction of the tunnel. */
-  endTunnel(): void;
+  /** Ends this direction of the tunnel. `whole`: nobody takes what the client sends any more, either. */
+  endTunnel(whole?: boolean): void;
 }
 
 /** What a downstream tells of a request. Nothing is called after `onDisconnected`, nor after the response and the request have ended. */

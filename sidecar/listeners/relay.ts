@@ -324,6 +324,8 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.upstream = upstream;
     const { downstream, body } = this;
     upstream.send(this, this);
+    // It may have failed at once.
+    if (this.upstream !== upstream) return;
     if (this.attempt !== undefined) this.attempt.connectionReused = upstream.requests > 1;
     body.sendTo(upstream, this.leavesChunks(upstream));
     if (this.upstream !== upstream) return;
@@ -357,7 +359,8 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
   /** Ends the current attempt; makes another where the policy, the budget and the request allow it. */
   private attemptFailed(failure: AttemptFailure, retryable: boolean, otherwise: LocalAnswer): void {
     const nowMs = performance.now();
-    this.endAttempt(nowMs, otherwise.code, true);
+    // That a caller asks for what an endpoint does not have is no fault of the endpoint's.
+    this.endAttempt(nowMs, otherwise.code, otherwise.code !== 'upgrade-refused');
     this.upstream = undefined;
     const condition = retryable ? this.allowRetry(failure, nowMs) : undefined;
     const { cluster } = this;

@@ -442,7 +442,7 @@ test(
       annotations: { 'tulle.dev/retries': '2 on connect' },
     });
     const outbound = await openSession(context, mesh.outbound);
-  const called = await ask(outbound, { ':method': 'POST', 'x-request-id': 'refused-1' }, 'body');
+    const called = await ask(outbound, { ':method': 'POST', 'x-request-id': 'refused-1' }, 'body');
     assert.deepEqual([called.status, called.headers['tulle-reason']], [502, 'upstream-reset']);
     assert.equal(tries, 6, 'three attempts of the caller, each tried twice beside the application');
     const past = await ask(await openSession(context, mesh.inbound), { ':method': 'POST' });
@@ -453,6 +453,26 @@ test(
     client.close();
     const explained = await fetch(`http://${mesh.inboundAdmin}/explain/refused-1`);
     assert.match(await explained.text(), /the caller is told so and may try again/);
+  },
+);
+
+test(
+  'a switch of protocols that an HTTP/2 server does not allow is refused in words',
+  LIMIT,
+  async (context) => {
+    const application = await echoHttp2(context);
+    const mesh = await meshTo(context, application, { protocol: 'http2' });
+    for (let round = 0; round < 2; round++) {
+      const client = await rawClient(mesh.outbound);
+      client.send(
+        'GET / HTTP/1.1\r\nHost: app.shop\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+      );
+      assert.match(await client.expect('upgrade-refused'), /^HTTP\/1\.1 502 /);
+      client.close();
+    }
+    assert.deepEqual(application.seen, []);
+    const session = await openSession(context, mesh.outbound);
+    assert.equal((await ask(session, {}, 'the rest is served')).status, 200);
   },
 );
 
