@@ -20,6 +20,8 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   /** The response has no data, whatever is given: to HEAD, 204 or 304. */
   private bodiless: boolean;
   private tunnelled = false;
+  /** The tunnel's other end is gone. */
+  private tunnelOver = false;
   /** What came for a tunnel that is not there yet; at most a window. */
   private early: Buffer[] = [];
 
@@ -95,7 +97,7 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   protected onSendEnd(): void {
     if (this.receiveEnded) this.connection.streamEnded(this);
     // The client need not send the rest of its request (RFC 9113 section 8.1); a tunnel's other half goes on.
-    else if (!this.tunnelled) this.connection.resetStream(this, NO_ERROR);
+    else if (!this.tunnelled || this.tunnelOver) this.connection.resetStream(this, NO_ERROR);
   }
 
   pauseRequest(): void {
@@ -121,6 +123,8 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
     // RFC 8441 section 5: the switch of protocols is a 200 here.
     const switches = status === 101 && this.head.upgrade !== '';
     if (status === 204 || status === 304) this.bodiless = true;
+    // And the proof of the handshake is none in HTTP/2, which has no key (RFC 8441 section 5).
+    if (switches) head.remove('sec-websocket-accept');
     const writer = this.beginHead(switches ? 200 : status);
     writer.kept(head);
     writer.lines(added);
@@ -170,7 +174,9 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
     if (this.receiveEnded && !this.closed) this.handler.onTunnelEnd();
   }
 
-  endTunnel(): void {
-    this.sendEnd(undefined);
+  endTunnel(whole = false): void {
+    this.tunnelOver = whole;
+    if (this.sendEnded) this.onSendEnd();
+    else this.sendEnd(undefined);
   }
 }

@@ -99,8 +99,8 @@ export class GrpcWebDownstream implements Downstream {
     this.inner.tunnel();
   }
 
-  endTunnel(): void {
-    this.inner.endTunnel();
+  endTunnel(whole?: boolean): void {
+    this.inner.endTunnel(whole);
   }
 }
 

@@ -753,7 +753,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     const nowMs = performance.now();
     this.endAttempt(nowMs, String(SWITCHING), false);
     this.finish(nowMs);
-    this.downstream.endTunnel();
+    this.downstream.endTunnel(true);
   }
 }
 
