@@ -26,6 +26,7 @@ export const REASONS = {
   'upstream-tls': 'The TLS handshake with the endpoint failed, or it proved another identity.',
   'upstream-reset': 'The endpoint closed or reset the connection before its response was complete.',
   'upstream-framing': 'The response of the endpoint is malformed.',
+  'upgrade-refused': 'The endpoint speaks HTTP/2 and does not take a switch of protocols.',
   'request-timeout': 'The request took longer than its timeout.',
   'try-timeout': 'The attempt took longer than its try-timeout.',
   'pool-full': 'The limits of the service are reached.',

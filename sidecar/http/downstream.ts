@@ -30,12 +30,15 @@ export interface Downstream {
   /** False: wait for `onResponseWritable`. */
   flush(): boolean;
   responseEnd(trailers: readonly Field[] | undefined): void;
-  /** Cuts the response short so that the client cannot take it for a whole one. */
-  abort(): void;
+  /**
+   * Cuts the response short so that the client cannot take it for a whole one. `refused`: HTTP/2 tells the client
+   * that the request has surely not run (RFC 9113 section 8.7); nothing of a response was given before.
+   */
+  abort(refused?: boolean): void;
   /** From now on bytes of both directions are a tunnel's: a 101 or, to an extended CONNECT, a 200 was given to `respond`. */
   tunnel(): void;
-  /** Ends this direction of the tunnel. */
-  endTunnel(): void;
+  /** Ends this direction of the tunnel. `whole`: nobody takes what the client sends any more, either. */
+  endTunnel(whole?: boolean): void;
 }
 
 /** What a downstream tells of a request. Nothing is called after `onDisconnected`, nor after the response and the request have ended. */

@@ -12,6 +12,9 @@ export interface Limits {
   readonly trailerBytes: number;
 }
 
+/** Heads of 1xx before one final head: a response of them alone would never end. */
+export const MAX_INTERIM_HEADS = 100;
+
 export const DEFAULT_LIMITS: Limits = {
   headBytes: 64 * 1024,
   headers: 100,

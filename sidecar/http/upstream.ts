@@ -47,7 +47,7 @@ export interface Upstream {
 
 /** Why a response did not come, or not whole. */
 export interface UpstreamFailure {
-  /** The response is malformed. */
+  /** The response is malformed, or the upstream cannot be asked for what is wanted. */
   readonly problem: MessageProblem | undefined;
   /** The socket's error, if it was that. */
   readonly error: Error | undefined;

@@ -5,7 +5,7 @@ import { type BackendConnection, rawBackend } from '../../test/fixture/backend.t
 import { streamHead } from '../../test/fixture/stream-head.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
 import { Field } from '../http/field.ts';
-import { DEFAULT_LIMITS } from '../http/limits.ts';
+import { DEFAULT_LIMITS, MAX_INTERIM_HEADS } from '../http/limits.ts';
 import { UNKNOWN_LENGTH } from '../http/message-head.ts';
 import type { OutgoingRequest, ResponseHandler } from '../http/upstream.ts';
 import { Transport } from '../transport/transport.ts';
@@ -354,6 +354,15 @@ for (const [what, head] of [
     assert.deepEqual([owner, handler.events], [['gone'], ['response 503']]);
   });
 }
+
+test('interim heads without end are the upstream’s fault', async (context) => {
+  const { upstream, owner, request } = await connected(context);
+  const handler = request();
+  upstream.socket.write('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(MAX_INTERIM_HEADS + 1));
+  await until('the end of the connection', () => owner.includes('gone'));
+  assert.equal(handler.events.length, MAX_INTERIM_HEADS + 1);
+  assert.equal(handler.events.at(-1), 'failed upstream-framing');
+});
 
 test('whoever abandons an exchange hears no more of it', async (context) => {
   const { connection, upstream, owner, request } = await connected(context);

@@ -1,5 +1,5 @@
 import { type Field, fieldsOf } from '../http/field.ts';
-import type { Limits } from '../http/limits.ts';
+import { type Limits, MAX_INTERIM_HEADS } from '../http/limits.ts';
 import { HTTP_11 } from '../http/message-head.ts';
 import { asUpstreamProblem, type MessageProblem } from '../http/message-problem.ts';
 import type { OutgoingRequest, ResponseHandler, Upstream } from '../http/upstream.ts';
@@ -46,6 +46,7 @@ export class ClientConnection implements Upstream, TransportReader {
   private answersHead = false;
   private upgrading = false;
   private requestDone = true;
+  private interimHeads = 0;
   private reusable = true;
   private remaining = 0;
   private framing = NO_BODY;
@@ -90,6 +91,7 @@ export class ClientConnection implements Upstream, TransportReader {
     this.requestDone = false;
     this.answered = false;
     this.reusable = true;
+    this.interimHeads = 0;
     this.requests++;
     this.encode = false;
     this.pendingHead = text;
@@ -190,6 +192,10 @@ export class ClientConnection implements Upstream, TransportReader {
     const { head } = this.parser;
     if (head.status === 101) return this.switchProtocol(head, stop);
     if (head.status < 200) {
+      if (++this.interimHeads > MAX_INTERIM_HEADS) {
+        this.failed(asUpstreamProblem(PROBLEMS.interimMany), undefined);
+        return -1;
+      }
       this.handler?.onInformational(head);
       return stop;
     }

@@ -19,6 +19,7 @@ export const PROBLEMS = {
   ),
   targetLong: problem(414, 'uri-too-long', 'the request target is longer than this proxy takes'),
   version: problem(505, 'version-unsupported', 'only HTTP/1.1 and HTTP/1.0 are spoken here'),
+  interimMany: problem(400, 'bad-framing', 'there are more interim responses than this proxy takes'),
   statusLine: problem(502, 'upstream-framing', 'the status line is malformed (RFC 9112 section 4)'),
   bareLf: problem(400, 'bad-header', 'a line ends in LF without CR (RFC 9112 section 2.2)'),
   bareCr: problem(400, 'bad-header', 'a CR stands without LF (RFC 9112 section 2.2)'),

@@ -347,8 +347,9 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
     this.transport.reset();
   }
 
-  endTunnel(): void {
-    this.transport.end();
+  endTunnel(whole = false): void {
+    if (whole) this.finish();
+    else this.transport.end();
   }
 
   private next(): void {

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { type LeapingClock, leapingClock } from '../../test/fixture/leaping-clock.ts';
 import { until } from '../../test/fixture/wait.ts';
 import type { Field } from '../http/field.ts';
-import { DEFAULT_LIMITS } from '../http/limits.ts';
+import { DEFAULT_LIMITS, MAX_INTERIM_HEADS } from '../http/limits.ts';
 import type { MessageHead } from '../http/message-head.ts';
 import type { OutgoingRequest, ResponseHandler, UpstreamFailure } from '../http/upstream.ts';
 import { Transport } from '../transport/transport.ts';
@@ -346,10 +346,12 @@ test('one request goes before the server has said how many it takes, the next wa
 });
 
 test('an extended CONNECT opens a tunnel', async (context) => {
-  const { connection, peer } = await raw(context);
+  const { connection, peer } = await rawUntold(context);
   const response = receive();
   const stream = connection.startStream();
   stream.send(request({ upgrade: 'websocket' }), response);
+  assert.equal(stream.id, 0, 'it waits to hear that the server understands it');
+  peer.send(frame(SETTINGS, 0, 0, [0, 8, 0, 0, 0, 1]));
   stream.requestEnd(undefined);
   const head = await peer.expect(HEADERS, 1);
   assert.equal(head.flags & END_STREAM, 0);
@@ -369,6 +371,46 @@ test('an extended CONNECT opens a tunnel', async (context) => {
   assert.equal(String(response.body), 'pong');
   stream.endTunnel();
   assert.ok(stream.closed);
+});
+
+test('a server that does not allow extended CONNECT is not sent any', async (context) => {
+  const { connection, peer } = await rawUntold(context);
+  const early = receive();
+  connection.startStream().send(request({ upgrade: 'websocket' }), early);
+  const abandoned = receive();
+  const unwanted = connection.startStream();
+  unwanted.send(request({ upgrade: 'websocket' }), abandoned);
+  unwanted.abandon();
+  peer.send(frame(SETTINGS, 0, 0));
+  await until('the failure', () => done(early));
+  assert.equal(early.failure?.problem?.code, 'upgrade-refused');
+  const late = receive();
+  connection.startStream().send(request({ upgrade: 'websocket' }), late);
+  assert.equal(late.failure?.problem?.code, 'upgrade-refused');
+  assert.deepEqual([abandoned.events, connection.streams], [[], 0]);
+  const { response } = get(connection);
+  await peer.expect(HEADERS, 1);
+  peer.send(peer.head(1, [[':status', '204']], END_STREAM));
+  await until('the answer', () => done(response));
+});
+
+test('an upgrade that waits for settings fails with its connection, once', async (context) => {
+  const { connection, peer } = await rawUntold(context);
+  const response = receive();
+  connection.startStream().send(request({ upgrade: 'websocket' }), response);
+  peer.close();
+  await until('the failure', () => done(response));
+  assert.deepEqual(response.events, ['failed']);
+});
+
+test('interim heads without end are the upstream’s fault', async (context) => {
+  const { connection, peer } = await raw(context);
+  const { response } = get(connection);
+  await peer.expect(HEADERS, 1);
+  for (let count = 0; count <= MAX_INTERIM_HEADS; count++) peer.send(peer.head(1, [[':status', '103']], 0));
+  await until('the failure', () => done(response));
+  assert.equal(response.failure?.problem?.code, 'upstream-framing');
+  assert.equal(response.events.length, MAX_INTERIM_HEADS + 1);
 });
 
 test('a server that went silent with a request open is asked, and given up', async (context) => {

@@ -39,6 +39,7 @@ export class Http2ClientConnection extends Http2Connection {
   private capacityTold = true;
   private readyTold = false;
   private pingSince = 0;
+  private readonly untilReady: (() => void)[] = [];
 
   constructor(owner: Http2ConnectionOwner, limits: Limits, http2: Http2Limits, wheel: TimerWheel) {
     super(limits, http2, wheel);
@@ -83,6 +84,16 @@ export class Http2ClientConnection extends Http2Connection {
     return new Http2ClientStream(this);
   }
 
+  /** Calls back when the server's settings came, at once if they are there, or when they never will. */
+  whenReady(proceed: () => void): void {
+    if (this.ready || this.over) proceed();
+    else this.untilReady.push(proceed);
+  }
+
+  private proceed(): void {
+    for (const proceed of this.untilReady.splice(0)) proceed();
+  }
+
   /** Gives a stream that is about to send its id. False: the connection is gone, the handler was told. */
   place(stream: Http2ClientStream): boolean {
     this.unsent--;
@@ -116,6 +127,7 @@ export class Http2ClientConnection extends Http2Connection {
   protected override finish(error: Error | undefined, code: number): void {
     this.goAway(error);
     super.finish(error, code);
+    this.proceed();
   }
 
   /** No more streams; closes when the last is done. */
@@ -153,6 +165,10 @@ export class Http2ClientConnection extends Http2Connection {
     // It was under way when we reset the stream.
   }
 
+  protected onLateReset(): void {
+    // A server says by it that it has no use for the rest of a request.
+  }
+
   protected onPeerReset(stream: Http2Stream, code: number): void {
     this.removeStream(stream, ENDED);
     stream.onReset(code);
@@ -177,6 +193,7 @@ export class Http2ClientConnection extends Http2Connection {
       if (this.streams === 0 && !this.over) this.endIdle();
       return;
     }
+    if (this.ready) this.proceed();
     const risen = this.ready && (!this.readyTold || (!this.capacityTold && this.capacity > 0));
     this.readyTold = this.ready;
     this.capacityTold = this.capacity > 0;
@@ -223,6 +240,7 @@ export class Http2ClientConnection extends Http2Connection {
 
   protected onGone(error: Error | undefined): void {
     this.goingAway = true;
+    this.proceed();
     this.owner.onGone(this, error);
   }
 }

@@ -1,4 +1,5 @@
 import { Field, fieldsOf } from '../http/field.ts';
+import { MAX_INTERIM_HEADS } from '../http/limits.ts';
 import { HTTP_2, UNKNOWN_LENGTH } from '../http/message-head.ts';
 import { asUpstreamProblem, type MessageProblem } from '../http/message-problem.ts';
 import type { OutgoingRequest, ResponseHandler, Upstream } from '../http/upstream.ts';
@@ -8,7 +9,7 @@ import { CANCEL, NO_CODE, PROTOCOL_ERROR, REFUSED_STREAM } from './error-codes.t
 import { readResponseHead } from './head-rules.ts';
 import type { HpackVerdict } from './hpack/decoder.ts';
 import { Http2Head } from './http2-head.ts';
-import { MALFORMED_MESSAGES, REFUSALS } from './problems.ts';
+import { MALFORMED_MESSAGES, REFUSALS, UPGRADE_REFUSED } from './problems.ts';
 import { Http2Stream } from './stream.ts';
 
 const HTTP = new Field(':scheme', 'http');
@@ -29,6 +30,7 @@ export class Http2ClientStream extends Http2Stream implements Upstream {
   /** The final head came. */
   private headed = false;
   private tunnelled = false;
+  private interimHeads = 0;
 
   get transport(): Transport {
     return this.connection.transport;
@@ -38,6 +40,23 @@ export class Http2ClientStream extends Http2Stream implements Upstream {
     this.handler = handler;
     this.answersHead = request.method === 'HEAD';
     this.upgrading = request.upgrade !== '';
+    if (this.upgrading) this.connection.whenReady(() => this.sendUpgrade(request));
+    else this.sendHead(request);
+  }
+
+  /** Only a server that has said so understands an extended CONNECT: to others it is malformed. */
+  private sendUpgrade(request: OutgoingRequest): void {
+    if (this.closed) return;
+    const { connection } = this;
+    if (connection.allowsConnectProtocol || !connection.ready) {
+      this.sendHead(request);
+      return;
+    }
+    connection.giveBack(this);
+    this.failed(UPGRADE_REFUSED, undefined, false, NO_CODE);
+  }
+
+  private sendHead(request: OutgoingRequest): void {
     if (!this.connection.place(this)) return;
     const added = request.fields === '' ? NO_FIELDS : fieldsOf(request.fields);
     this.writePseudo(request, added);
@@ -76,8 +95,13 @@ export class Http2ClientStream extends Http2Stream implements Upstream {
     const head = new Http2Head(fields);
     const problem = verdict === 'ok' ? readResponseHead(head, ends, this.answersHead) : refusalOf(verdict);
     if (problem !== undefined) this.malformed(problem);
-    else if (head.status < 200) this.handler?.onInformational(head);
+    else if (head.status < 200) this.receiveInterimHead(head);
     else this.receiveFinalHead(head, ends);
+  }
+
+  private receiveInterimHead(head: Http2Head): void {
+    if (++this.interimHeads > MAX_INTERIM_HEADS) this.malformed(MALFORMED_MESSAGES.interimMany);
+    else this.handler?.onInformational(head);
   }
 
   private receiveFinalHead(head: Http2Head, ends: boolean): void {

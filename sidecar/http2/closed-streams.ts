@@ -19,6 +19,14 @@ export class ClosedStreams {
     this.next = (this.next + 1) % REMEMBERED;
   }
 
+  /** The peer has reset, too, what we reset. False: that was not so, or once already. */
+  endReset(streamId: number): boolean {
+    const index = this.ids.indexOf(streamId);
+    if (index < 0 || this.how[index] !== RESET) return false;
+    this.how[index] = ENDED;
+    return true;
+  }
+
   /** FORGOTTEN, ENDED or RESET. */
   find(streamId: number): number {
     const index = this.ids.indexOf(streamId);

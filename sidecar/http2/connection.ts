@@ -144,6 +144,8 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   ): void;
   /** DATA on a stream that is closed. */
   protected abstract onClosedData(streamId: number): void;
+  /** RST_STREAM on a stream that is closed. */
+  protected abstract onLateReset(streamId: number): void;
   protected abstract onPeerReset(stream: Http2Stream, code: number): void;
   protected abstract onGoAway(lastId: number, code: number): void;
   /** `bytes`: the payload from `start` on. */
@@ -460,6 +462,8 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
       this.onPeerReset(stream, readUint32(bytes, start));
     } else if (streamId === 0 || this.isIdle(streamId)) {
       this.fail(PROTOCOL_ERROR, 'RST_STREAM on an idle stream');
+    } else {
+      this.onLateReset(streamId);
     }
   }
 

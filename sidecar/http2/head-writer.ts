@@ -50,7 +50,9 @@ export class HeadWriter {
       if (!head.keepsField(index)) continue;
       const field = head.field(index);
       const rule = ruleOf(field);
-      if (rule === REQUEST_ID || rule === UNIQUE) this.once(field.name, field.value);
+      const unique = rule === REQUEST_ID || rule === UNIQUE;
+      // What came as never indexed stays so (RFC 7541 section 6.2.3).
+      if (unique && !field.sensitive) this.once(field.name, field.value);
       else this.field(field);
     }
   }

@@ -40,7 +40,15 @@ export const MALFORMED_MESSAGES = {
     'bad-framing',
     'an interim response ends its stream, is a 101, or data stands before the final one (RFC 9113 section 8.1)',
   ),
+  interimMany: problem(400, 'bad-framing', 'there are more interim responses than this proxy takes'),
 } satisfies Record<string, MessageProblem>;
+
+/** RFC 8441 section 3. */
+export const UPGRADE_REFUSED: MessageProblem = problem(
+  502,
+  'upgrade-refused',
+  'the upstream speaks HTTP/2 and does not allow extended CONNECT (SETTINGS_ENABLE_CONNECT_PROTOCOL, RFC 8441)',
+);
 
 /** Well-formed requests that are answered here, and the same in responses. */
 export const REFUSALS = {

@@ -83,6 +83,37 @@ test('malformed requests one after the other count as resets', async (context) =
   assert.ok(end.server.requests.every(({ events }) => events[0]?.startsWith('refused')));
 });
 
+test('resets of streams that are over already, over and over', async (context) => {
+  const end = await attacked(
+    context,
+    async (peer) => {
+      peer.send(peer.head(1, REQUEST, END_STREAM));
+      await peer.expect(DATA, 1);
+      for (let count = 0; count < 100; count++) peer.send(frame(RST_STREAM, 0, 1, number(8)));
+    },
+    { http2: { resets: 20 }, react: answering('hello') },
+  );
+  expectEnd(end, 'rapid-reset');
+});
+
+test('a client that resets once more what we reset breaks no rule', async (context) => {
+  const server = await served(context, {
+    http2: { resets: 0 },
+    react: (event, { stream }) => {
+      if (event === 'request') stream.respondLocally(403, '', 'no');
+    },
+  });
+  const peer = await server.raw();
+  for (let id = 1; id < 20; id += 2) {
+    peer.send(peer.head(id, POST, 0));
+    await peer.expect(RST_STREAM, id);
+    peer.send(frame(RST_STREAM, 0, id, number(8)));
+  }
+  peer.send(peer.head(21, REQUEST, END_STREAM));
+  await peer.expect(DATA, 21);
+  assert.deepEqual(server.protections, []);
+});
+
 test('a client that cancels few of many requests goes on', async (context) => {
   const server = await served(context, {
     http2: { resets: 5 },

@@ -159,6 +159,11 @@ export class Http2ServerConnection extends Http2Connection {
     this.countReset();
   }
 
+  /** A client that we reset may do the same once; it costs nothing to ask for a stream and reset it when it is over. */
+  protected onLateReset(streamId: number): void {
+    if (!this.past.endReset(streamId)) this.countReset();
+  }
+
   protected onPeerReset(stream: Http2Stream): void {
     const young = this.now - (stream as Http2ServerStream).openedAt < this.http2.youngMs; // all ours are
     this.streamEnded(stream);

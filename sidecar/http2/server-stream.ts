@@ -4,7 +4,7 @@ import { HTTP_2, type MessageHead } from '../http/message-head.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
 import { PackedBytes } from '../http/packed-bytes.ts';
 import type { Transport } from '../transport/transport.ts';
-import { INTERNAL_ERROR, NO_ERROR } from './error-codes.ts';
+import { INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from './error-codes.ts';
 import type { HeadWriter } from './head-writer.ts';
 import { type Http2Head, statusField } from './http2-head.ts';
 import type { Http2ServerConnection } from './server-connection.ts';
@@ -35,6 +35,8 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   /** The end came behind what is kept, maybe with trailers. */
   private endKept = false;
   private keptTrailers: readonly Field[] | undefined = undefined;
+  /** The tunnel's other end is gone. */
+  private tunnelOver = false;
 
   constructor(connection: Http2ServerConnection, id: number, head: Http2Head, ends: boolean) {
     super(connection);
@@ -128,7 +130,7 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
   protected onSendEnd(): void {
     if (this.receiveEnded) this.connection.streamEnded(this);
     // The client need not send the rest of its request (RFC 9113 section 8.1); a tunnel's other half goes on.
-    else if (!this.tunnelled) this.connection.resetStream(this, NO_ERROR);
+    else if (!this.tunnelled || this.tunnelOver) this.connection.resetStream(this, NO_ERROR);
   }
 
   pauseRequest(): void {
@@ -178,6 +180,8 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
     // RFC 8441 section 5: the switch of protocols is a 200 here.
     const switches = status === 101 && this.head.upgrade !== '';
     if (status === 204 || status === 304) this.bodiless = true;
+    // And the proof of the handshake is none in HTTP/2, which has no key (RFC 8441 section 5).
+    if (switches) head.remove('sec-websocket-accept');
     const writer = this.beginHead(switches ? 200 : status);
     writer.kept(head);
     writer.lines(added);
@@ -219,8 +223,8 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
     this.sendEnd(this.bodiless ? undefined : trailers);
   }
 
-  abort(): void {
-    this.connection.resetStream(this, INTERNAL_ERROR);
+  abort(refused = false): void {
+    this.connection.resetStream(this, refused ? REFUSED_STREAM : INTERNAL_ERROR);
   }
 
   tunnel(): void {
@@ -228,7 +232,9 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
     this.resumeRequest();
   }
 
-  endTunnel(): void {
-    this.sendEnd(undefined);
+  endTunnel(whole = false): void {
+    this.tunnelOver = whole;
+    if (this.sendEnded) this.onSendEnd();
+    else this.sendEnd(undefined);
   }
 }

@@ -91,16 +91,16 @@ export class GrpcWebDownstream implements Downstream {
     this.inner.responseEnd(undefined);
   }
 
-  abort(): void {
-    this.inner.abort();
+  abort(refused?: boolean): void {
+    this.inner.abort(refused);
   }
 
   tunnel(): void {
     this.inner.tunnel();
   }
 
-  endTunnel(): void {
-    this.inner.endTunnel();
+  endTunnel(whole?: boolean): void {
+    this.inner.endTunnel(whole);
   }
 }
 

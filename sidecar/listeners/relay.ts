@@ -324,6 +324,8 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.upstream = upstream;
     const { downstream, body } = this;
     upstream.send(this, this);
+    // It may have failed at once.
+    if (this.upstream !== upstream) return;
     if (this.attempt !== undefined) this.attempt.connectionReused = upstream.requests > 1;
     body.sendTo(upstream, this.leavesChunks(upstream));
     if (this.upstream !== upstream) return;
@@ -357,16 +359,34 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
   /** Ends the current attempt; makes another where the policy, the budget and the request allow it. */
   private attemptFailed(failure: AttemptFailure, retryable: boolean, otherwise: LocalAnswer): void {
     const nowMs = performance.now();
-    this.endAttempt(nowMs, otherwise.code, true);
+    // That a caller asks for what an endpoint does not have is no fault of the endpoint's.
+    this.endAttempt(nowMs, otherwise.code, otherwise.code !== 'upgrade-refused');
     this.upstream = undefined;
     const condition = retryable ? this.allowRetry(failure, nowMs) : undefined;
     const { cluster } = this;
     if (condition === undefined || cluster === undefined) {
-      this.answer(otherwise);
+      if (failure.kind === 'refused' && this.passesRefusal) this.refuse(otherwise);
+      else this.answer(otherwise);
       return;
     }
     this.noteRetry(condition);
     this.startAttempt(cluster, nowMs);
+  }
+
+  /** The caller's sidecar can try elsewhere what the application here has refused. */
+  private get passesRefusal(): boolean {
+    const { exchange, host, downstream } = this;
+    return host.kind === 'inbound' && exchange.mtls && downstream.version === HTTP_2;
+  }
+
+  /** Tells the caller that the request has surely not run, instead of answering it. */
+  private refuse({ status, code, detail }: LocalAnswer): void {
+    const { exchange } = this;
+    exchange.status = status;
+    exchange.reason = code;
+    exchange.detail = `${detail}: the caller is told so and may try again`;
+    this.finish(performance.now());
+    this.downstream.abort(true);
   }
 
   private allowRetry(failure: AttemptFailure, nowMs: number): string | undefined {
@@ -739,7 +759,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     const nowMs = performance.now();
     this.endAttempt(nowMs, String(SWITCHING), false);
     this.finish(nowMs);
-    this.downstream.endTunnel();
+    this.downstream.endTunnel(true);
   }
 }
 

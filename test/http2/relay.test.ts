@@ -428,6 +428,54 @@ test('a stream that the server refused is tried again: it has surely not run', L
   assert.deepEqual([status, body.toString(), tries], [200, 'third time', 3]);
 });
 
+test(
+  'a server that refuses every stream: who is no sidecar of the mesh is answered',
+  LIMIT,
+  async (context) => {
+    let tries = 0;
+    const application = await startHttp2(context, (stream) => {
+      tries++;
+      refuseStream(stream);
+    });
+    const mesh = await meshTo(context, application, {
+      protocol: 'http2',
+      annotations: { 'tulle.dev/retries': '2 on connect' },
+    });
+    const outbound = await openSession(context, mesh.outbound);
+    const called = await ask(outbound, { ':method': 'POST', 'x-request-id': 'refused-1' }, 'body');
+    assert.deepEqual([called.status, called.headers['tulle-reason']], [502, 'upstream-reset']);
+    assert.equal(tries, 6, 'three attempts of the caller, each tried twice beside the application');
+    const past = await ask(await openSession(context, mesh.inbound), { ':method': 'POST' });
+    assert.deepEqual([past.status, past.headers['tulle-reason']], [502, 'upstream-reset']);
+    const client = await rawClient(mesh.outbound);
+    client.send('GET / HTTP/1.1\r\nHost: app.shop\r\n\r\n');
+    assert.match(await client.expect('upstream-reset'), /^HTTP\/1\.1 502 /);
+    client.close();
+    const explained = await fetch(`http://${mesh.inboundAdmin}/explain/refused-1`);
+    assert.match(await explained.text(), /the caller is told so and may try again/);
+  },
+);
+
+test(
+  'a switch of protocols that an HTTP/2 server does not allow is refused in words',
+  LIMIT,
+  async (context) => {
+    const application = await echoHttp2(context);
+    const mesh = await meshTo(context, application, { protocol: 'http2' });
+    for (let round = 0; round < 2; round++) {
+      const client = await rawClient(mesh.outbound);
+      client.send(
+        'GET / HTTP/1.1\r\nHost: app.shop\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+      );
+      assert.match(await client.expect('upgrade-refused'), /^HTTP\/1\.1 502 /);
+      client.close();
+    }
+    assert.deepEqual(application.seen, []);
+    const session = await openSession(context, mesh.outbound);
+    assert.equal((await ask(session, {}, 'the rest is served')).status, 200);
+  },
+);
+
 test('an endpoint that does not answer is passed over, with a body to send too', LIMIT, async (context) => {
   const application = await echoHttp2(context);
   const session = await sessionTo(context, application, {

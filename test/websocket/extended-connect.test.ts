@@ -126,8 +126,13 @@ test('a reset of the stream ends the upstream, and an upstream that vanishes end
   await headersOf(abandoned);
   abandoned.resume();
   const closed = once(abandoned, 'close');
+  // A FIN ends one direction of a tunnel (RFC 8441 section 5); what the client ends after it closes the stream.
+  const ended = once(abandoned, 'end');
   server.connections.at(-1)?.terminate();
+  await ended;
+  abandoned.end();
   await closed;
+  assert.equal(abandoned.rstCode, 0);
 });
 
 test('a CONNECT without :protocol is refused: no tunnel to where the caller likes', async (context) => {
