@@ -1,5 +1,5 @@
 import type { Cluster } from '../balancing/cluster.ts';
-import { Exchange, type ListenerKind, type LocalAnswer } from '../exchange.ts';
+import { Exchange, isGrpc, type ListenerKind, type LocalAnswer } from '../exchange.ts';
 import { LATER } from '../filters/filter.ts';
 import { type AttemptFailure, isIdempotent, retryCondition } from '../filters/retry.ts';
 import type { Downstream, RequestHandler } from '../http/downstream.ts';
@@ -97,6 +97,8 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
   private attemptStartMs = 0;
   private attempt: Attempt | undefined = undefined;
   private latencyMs = 0;
+  /** The response is gRPC: its status may follow its messages. */
+  private answersGrpc = false;
   /** Whole time for the request in ms, 0: no limit. */
   private timeoutMs = 0;
   private tryDeadlineMs = 0;
@@ -464,6 +466,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     for (const filter of plan.chain.onResponse) filter.onResponse(exchange, head);
     const tunnel = this.switches(status);
     this.phase = tunnel ? TUNNEL : RESPONDING;
+    this.answersGrpc = exchange.grpc && isGrpc(head);
     const told = exchange.attempts.length > 1 ? this.retriedFields(head) : '';
     this.downstream.respond(head, exchange.responseFields + told);
     if (tunnel) this.openTunnel();
@@ -631,7 +634,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     if (exchange.grpc) exchange.grpcStatus = grpcStatusOf(answer);
     this.finish(performance.now());
     // gRPC has a place for bad news after the messages.
-    if (exchange.grpc) downstream.responseEnd(this.grpcTrailers(answer));
+    if (this.answersGrpc) downstream.responseEnd(this.grpcTrailers(answer));
     else downstream.abort();
   }
 
