@@ -602,6 +602,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     exchange.path = '';
     exchange.id = newRequestId();
     this.plan = undefined;
+    this.downstream = this.connection; // the request before may have been gRPC-Web
     this.answer(problem);
   }
 
