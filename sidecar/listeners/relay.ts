@@ -17,7 +17,7 @@ import type { ConnectFailure } from '../upstream/connect-attempt.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { ConnectionWaiter } from '../upstream/pool-use.ts';
 import { grpcTimeout, grpcTimeoutMs } from './grpc-deadline.ts';
-import { grpcCondition, grpcMessage, grpcStatusOf, readGrpcStatus } from './grpc-status.ts';
+import { CANCELLED, grpcCondition, grpcMessage, grpcStatusOf, readGrpcStatus } from './grpc-status.ts';
 import { GrpcWebDownstream, grpcWebOf } from './grpc-web.ts';
 import { localResponse } from './local-response.ts';
 import type { Overload } from './overload.ts';
@@ -613,13 +613,17 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
 
   onDisconnected(): void {
     if (this.phase === IDLE) return;
-    if (this.phase !== TUNNEL) {
-      this.exchange.reason = 'client-closed';
-      this.exchange.detail = 'the client went away before the response was complete';
-      if (this.exchange.status === 0) this.exchange.status = 499;
-    }
+    if (this.phase !== TUNNEL) this.noteClientClosed();
     this.dropUpstream();
     this.finish(performance.now());
+  }
+
+  private noteClientClosed(): void {
+    const { exchange } = this;
+    exchange.reason = 'client-closed';
+    exchange.detail = 'the client went away before the response was complete';
+    if (exchange.status === 0) exchange.status = 499;
+    if (exchange.grpc) exchange.grpcStatus = CANCELLED;
   }
 
   /** Answers if the client has seen nothing yet; otherwise cuts the response so that it is not taken for whole. */
