@@ -7,7 +7,7 @@ import { ask, openSession } from '../http2/client.ts';
 const TRAILERS = 0x80;
 const PREFIX_BYTES = 5;
 
-export type Version = 'HTTP/1.1' | 'HTTP/2';
+type Version = 'HTTP/1.1' | 'HTTP/2';
 export type Form = 'binary' | 'text';
 
 /** All that came for one call, taken apart. */
