@@ -148,7 +148,7 @@ test('gRPC services and methods are paths, its requests are POST', () => {
   });
   assert.deepEqual(grpcMatch({ method: { method: 'Get' } }), {
     ...rest,
-    path: { type: 'RegularExpression', value: '/[^/]+/Get' },
+    path: { type: 'GrpcMethod', value: 'Get' },
   });
   assert.deepEqual(grpcMatch({ headers: [{ name: 'X-A', value: '1' }] }), {
     ...rest,
@@ -156,13 +156,21 @@ test('gRPC services and methods are paths, its requests are POST', () => {
   });
 });
 
-test('a gRPC method with the characters of an expression in it stays a text', () => {
-  const path = grpcMatch({ method: { method: 'a.*|(b)+$' } })?.path;
-  assert.equal(path?.type, 'RegularExpression');
-  const expression = new RegExp(`^(?:${path?.value})$`);
-  assert.ok(expression.test('/s/a.*|(b)+$'));
-  assert.ok(!expression.test('/s/axx'));
-  assert.ok(!expression.test('/s/b'));
+test('a gRPC service or method that is none is refused, and a match that names neither', () => {
+  const refusals = (method: object) =>
+    grpcRouteSchema
+      .safeParse(grpc({ matches: [{ method }] }))
+      .error?.issues.map(({ path, message }) => `${path.slice(5).join('.')} ${message}`);
+  for (const name of ['', 'a.*|(b)+$', 'a/b', 'a b', 'é', '1a'])
+    assert.deepEqual(refusals({ method: name }), [
+      'method.method is not a gRPC method; write it like GetOrder',
+    ]);
+  for (const name of ['', '/shop.Orders', 'shop..Orders', 'shop.', 'a/b', '..a'])
+    assert.deepEqual(refusals({ service: name }), [
+      'method.service is not a gRPC service; write it like shop.Orders',
+    ]);
+  assert.deepEqual(refusals({}), ['method says nothing; write a service, a method or both']);
+  assert.equal(refusals({ service: '.a._b.C9', method: '_Get' }), undefined);
 });
 
 test('a path with a line break in a header value of a route is refused', () => {

@@ -141,12 +141,24 @@ export const httpRouteSchema = z.strictObject({
 
 export type HttpRoute = z.infer<typeof httpRouteSchema>;
 
+const grpcService = z
+  .string()
+  .max(1024)
+  .regex(/^\.?[a-z_]\w*(\.[a-z_]\w*)*$/i, { error: 'is not a gRPC service; write it like shop.Orders' });
+const grpcMethod = z
+  .string()
+  .max(1024)
+  .regex(/^[a-z_]\w*$/i, { error: 'is not a gRPC method; write it like GetOrder' });
+
 const grpcMatch = z.strictObject({
   method: z
     .strictObject({
       type: z.literal('Exact').default('Exact'),
-      service: z.string().max(1024).optional(),
-      method: z.string().max(1024).optional(),
+      service: grpcService.optional(),
+      method: grpcMethod.optional(),
+    })
+    .refine(({ service, method }) => service !== undefined || method !== undefined, {
+      error: 'says nothing; write a service, a method or both',
     })
     .optional(),
   headers: z.array(valueMatch).max(16).default([]),
@@ -217,18 +229,15 @@ function normalMatch(match: Rule['matches'][number]): RouteMatch {
   return { headers, query: [], ...grpcPath(match.method), method: 'POST' };
 }
 
-/** `/service/method` of gRPC; a part that is left open makes a prefix or an expression. */
+/** Calls are to `/service/method` (PROTOCOL-HTTP2.md). */
 function grpcPath(
   method: { service?: string | undefined; method?: string | undefined } | undefined,
 ): Pick<RouteMatch, 'path'> {
-  if (method?.service !== undefined && method.method !== undefined)
-    return { path: { type: 'Exact', value: `/${method.service}/${method.method}` } };
-  if (method?.service !== undefined) return { path: { type: 'PathPrefix', value: `/${method.service}` } };
-  if (method?.method !== undefined)
-    return {
-      path: { type: 'RegularExpression', value: `/[^/]+/${method.method.replace(/[^A-Za-z0-9_]/g, '\\$&')}` },
-    };
-  return {};
+  const { service, method: name } = method ?? {};
+  if (service !== undefined && name !== undefined)
+    return { path: { type: 'Exact', value: `/${service}/${name}` } };
+  if (service !== undefined) return { path: { type: 'PathPrefix', value: `/${service}` } };
+  return name === undefined ? {} : { path: { type: 'GrpcMethod', value: name } };
 }
 
 type Filter = Rule['filters'][number];

@@ -46,9 +46,12 @@ export interface HeaderChanges {
   readonly remove?: readonly string[];
 }
 
+/** `GrpcMethod`: the path is `/SERVICE/METHOD` of this method, whatever the service. */
+export type PathMatchType = 'Exact' | 'PathPrefix' | 'GrpcMethod' | 'RegularExpression';
+
 /** All parts that are given must match. */
 export interface RouteMatch {
-  readonly path?: { readonly type: 'Exact' | 'PathPrefix' | 'RegularExpression'; readonly value: string };
+  readonly path?: { readonly type: PathMatchType; readonly value: string };
   readonly headers: readonly ValueMatch[];
   readonly query: readonly ValueMatch[];
   readonly method?: string;

@@ -103,7 +103,7 @@ export class Exchange {
 }
 
 /** `application/grpc`, alone or with a suffix: `application/grpc+proto`. */
-function isGrpc(head: MessageHead): boolean {
+export function isGrpc(head: MessageHead): boolean {
   const type = head.get('content-type');
   if (type === undefined || !type.startsWith('application/grpc')) return false;
   const next = type.charAt('application/grpc'.length);

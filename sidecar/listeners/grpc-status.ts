@@ -2,7 +2,7 @@ import type { Reason } from '../../protocol/reasons.ts';
 import type { LocalAnswer } from '../exchange.ts';
 
 /** Codes of the gRPC specification (statuscodes.md). */
-const CANCELLED = 1;
+export const CANCELLED = 1;
 const UNKNOWN = 2;
 const DEADLINE_EXCEEDED = 4;
 const PERMISSION_DENIED = 7;
@@ -19,7 +19,6 @@ const BY_REASON: Partial<Record<Reason, number>> = {
   'pool-full': RESOURCE_EXHAUSTED,
   'no-route': UNIMPLEMENTED,
   'no-service': UNIMPLEMENTED,
-  'client-closed': CANCELLED,
   'upstream-framing': INTERNAL,
 };
 

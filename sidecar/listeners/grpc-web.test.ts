@@ -28,7 +28,7 @@ for (const [type, kind] of [
 
 /** What a translated response comes to on the wire. */
 function answered(text: boolean, act: (downstream: Downstream) => void) {
-  const seen = { fields: '', body: Buffer.alloc(0), ended: 0, trailers: 0 };
+  const seen = { fields: '', body: Buffer.alloc(0), ended: 0, trailers: 0, aborted: 0 };
   const inner = {
     respond: (_head: unknown, added: string) => {
       seen.fields += added;
@@ -44,27 +44,29 @@ function answered(text: boolean, act: (downstream: Downstream) => void) {
       seen.ended++;
       if (trailers !== undefined) seen.trailers++;
     },
+    abort: () => seen.aborted++,
   } as unknown as Downstream; // no more of it is used
   act(new GrpcWebDownstream(inner, { text, suffix: '+proto' }));
   return seen;
 }
 
-const OK = headOf(
-  'response',
-  'HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nContent-Length: 5\r\n\r\n',
-);
+/** A response of this type, and of five bytes. */
+function ok(type = 'application/grpc') {
+  return headOf('response', `HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\nContent-Length: 5\r\n\r\n`);
+}
+
 const TRAILERS = [new Field('grpc-status', '5'), new Field('grpc-message', 'not%20here')];
 const LINES = 'grpc-status: 5\r\ngrpc-message: not%20here\r\n';
 
 test('trailers are the last frame of the body', () => {
-  const message = Buffer.from([0, 0, 0, 0, 0]);
+  const [head, message] = [ok(), Buffer.from([0, 0, 0, 0, 0])];
   const seen = answered(false, (downstream) => {
-    downstream.respond(OK, '');
+    downstream.respond(head, '');
     downstream.responseData(undefined, message, 0, 5);
     downstream.responseEnd(TRAILERS);
   });
   assert.equal(seen.fields, 'content-type: application/grpc-web+proto\r\n');
-  assert.equal(OK.find('content-length', 0), -1, 'the body is longer than it was');
+  assert.equal(head.find('content-length', 0), -1, 'the body is longer than it was');
   const header = Buffer.from([0x80, 0, 0, 0, LINES.length]);
   assert.deepEqual(seen.body, Buffer.concat([message, header, Buffer.from(LINES)]));
   assert.deepEqual([seen.ended, seen.trailers], [1, 0]);
@@ -72,13 +74,38 @@ test('trailers are the last frame of the body', () => {
 
 test('as text, all is base64', () => {
   const seen = answered(true, (downstream) => {
-    downstream.respond(OK, '');
-    downstream.responseData(undefined, Buffer.from('xabcdx'), 1, 5);
+    downstream.respond(ok(), '');
+    downstream.responseData(undefined, Buffer.from('x\0\0\0\0\x02abx'), 1, 8);
     downstream.responseEnd(TRAILERS);
   });
   assert.match(seen.fields, /^content-type: application\/grpc-web-text\+proto\r\n/);
   const decoded = new Base64Decoder().decode(seen.body, 0, seen.body.length).toString('latin1');
-  assert.equal(decoded, `abcd\x80\0\0\0${String.fromCharCode(LINES.length)}${LINES}`);
+  assert.equal(decoded, `\0\0\0\0\x02ab\x80\0\0\0${String.fromCharCode(LINES.length)}${LINES}`);
+});
+
+test('trailers within a message cut the response: they would be taken for its rest', () => {
+  for (const text of [false, true]) {
+    const seen = answered(text, (downstream) => {
+      downstream.respond(ok(), '');
+      downstream.responseData(undefined, Buffer.from('\0\0\0\0\x02a'), 0, 6);
+      downstream.responseEnd(TRAILERS);
+    });
+    assert.deepEqual([seen.aborted, seen.ended], [1, 0]);
+  }
+});
+
+test('a response that is no gRPC passes as it is, with its trailers', () => {
+  for (const text of [false, true]) {
+    const head = ok('text/html');
+    const seen = answered(text, (downstream) => {
+      downstream.respond(head, 'x-added: 1\r\n');
+      downstream.responseData(undefined, Buffer.from('<p>Hi'), 0, 5);
+      downstream.responseEnd([new Field('etag', 'a')]);
+    });
+    assert.deepEqual([seen.fields, String(seen.body)], ['x-added: 1\r\n', '<p>Hi']);
+    assert.deepEqual([seen.ended, seen.trailers, seen.aborted], [1, 1, 0]);
+    assert.deepEqual([head.get('content-type'), head.get('content-length')], ['text/html', '5']);
+  }
 });
 
 test('what Tulle answers itself has the content type of gRPC-Web', () => {

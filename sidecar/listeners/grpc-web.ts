@@ -1,7 +1,9 @@
+import { isGrpc } from '../exchange.ts';
 import type { Downstream } from '../http/downstream.ts';
 import type { Field } from '../http/field.ts';
 import type { MessageHead } from '../http/message-head.ts';
 import type { Transport } from '../transport/transport.ts';
+import { LengthPrefixedMessages } from './length-prefixed-messages.ts';
 
 /** Marks the frame that holds the trailers (PROTOCOL-WEB.md). */
 const TRAILERS_FRAME = 0x80;
@@ -19,10 +21,15 @@ export function grpcWebOf(head: MessageHead): GrpcWeb | undefined {
   return match === null ? undefined : { text: match[1] !== undefined, suffix: match[2] ?? '' };
 }
 
-/** Answers a gRPC-Web call out of a gRPC response: what gRPC puts into trailers comes as the last frame of the body. */
+/**
+ * Answers a gRPC-Web call out of a gRPC response: what gRPC puts into trailers comes as the last frame of the body. A
+ * response that is no gRPC passes as it is.
+ */
 export class GrpcWebDownstream implements Downstream {
   private readonly inner: Downstream;
   private readonly kind: GrpcWeb;
+  private readonly messages = new LengthPrefixedMessages();
+  private translates = true;
 
   constructor(inner: Downstream, kind: GrpcWeb) {
     this.inner = inner;
@@ -58,6 +65,11 @@ export class GrpcWebDownstream implements Downstream {
   }
 
   respond(head: MessageHead, added: string): void {
+    this.translates = isGrpc(head);
+    if (!this.translates) {
+      this.inner.respond(head, added);
+      return;
+    }
     head.remove('content-type');
     head.remove('content-length');
     this.inner.respond(head, added + this.typeLine());
@@ -73,6 +85,8 @@ export class GrpcWebDownstream implements Downstream {
   }
 
   responseData(source: Transport | undefined, bytes: Buffer, start: number, end: number): boolean {
+    if (!this.translates) return this.inner.responseData(source, bytes, start, end);
+    this.messages.follow(bytes, start, end);
     if (!this.kind.text) return this.inner.responseData(source, bytes, start, end);
     // Pieces of base64, each with its padding, may stand one after the other.
     const encoded = Buffer.from(bytes.toString('base64', start, end), 'latin1');
@@ -84,6 +98,15 @@ export class GrpcWebDownstream implements Downstream {
   }
 
   responseEnd(trailers: readonly Field[] | undefined): void {
+    if (!this.translates) {
+      this.inner.responseEnd(trailers);
+      return;
+    }
+    if (!this.messages.between) {
+      // A frame now would be taken for the rest of the message.
+      this.inner.abort();
+      return;
+    }
     if (trailers !== undefined && trailers.length > 0) {
       const frame = trailersFrame(trailers);
       this.responseData(undefined, frame, 0, frame.length);

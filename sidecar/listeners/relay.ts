@@ -1,5 +1,5 @@
 import type { Cluster } from '../balancing/cluster.ts';
-import { Exchange, type ListenerKind, type LocalAnswer } from '../exchange.ts';
+import { Exchange, isGrpc, type ListenerKind, type LocalAnswer } from '../exchange.ts';
 import { LATER } from '../filters/filter.ts';
 import { type AttemptFailure, isIdempotent, retryCondition } from '../filters/retry.ts';
 import type { Downstream, RequestHandler } from '../http/downstream.ts';
@@ -17,7 +17,7 @@ import type { ConnectFailure } from '../upstream/connect-attempt.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { ConnectionWaiter } from '../upstream/pool-use.ts';
 import { grpcTimeout, grpcTimeoutMs } from './grpc-deadline.ts';
-import { grpcCondition, grpcMessage, grpcStatusOf, readGrpcStatus } from './grpc-status.ts';
+import { CANCELLED, grpcCondition, grpcMessage, grpcStatusOf, readGrpcStatus } from './grpc-status.ts';
 import { GrpcWebDownstream, grpcWebOf } from './grpc-web.ts';
 import { localResponse } from './local-response.ts';
 import type { Overload } from './overload.ts';
@@ -97,6 +97,8 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
   private attemptStartMs = 0;
   private attempt: Attempt | undefined = undefined;
   private latencyMs = 0;
+  /** The response is gRPC: its status may follow its messages. */
+  private answersGrpc = false;
   /** Whole time for the request in ms, 0: no limit. */
   private timeoutMs = 0;
   private tryDeadlineMs = 0;
@@ -490,6 +492,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     for (const filter of plan.chain.onResponse) filter.onResponse(exchange, head);
     const tunnel = this.switches(status);
     this.phase = tunnel ? TUNNEL : RESPONDING;
+    this.answersGrpc = exchange.grpc && isGrpc(head);
     const told = exchange.attempts.length > 1 ? this.retriedFields(head) : '';
     this.downstream.respond(head, exchange.responseFields + told);
     if (tunnel) this.openTunnel();
@@ -625,6 +628,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     exchange.path = '';
     exchange.id = newRequestId();
     this.plan = undefined;
+    this.downstream = this.connection; // the request before may have been gRPC-Web
     this.answer(problem);
   }
 
@@ -635,13 +639,17 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
 
   onDisconnected(): void {
     if (this.phase === IDLE) return;
-    if (this.phase !== TUNNEL) {
-      this.exchange.reason = 'client-closed';
-      this.exchange.detail = 'the client went away before the response was complete';
-      if (this.exchange.status === 0) this.exchange.status = 499;
-    }
+    if (this.phase !== TUNNEL) this.noteClientClosed();
     this.dropUpstream();
     this.finish(performance.now());
+  }
+
+  private noteClientClosed(): void {
+    const { exchange } = this;
+    exchange.reason = 'client-closed';
+    exchange.detail = 'the client went away before the response was complete';
+    if (exchange.status === 0) exchange.status = 499;
+    if (exchange.grpc) exchange.grpcStatus = CANCELLED;
   }
 
   /** Answers if the client has seen nothing yet; otherwise cuts the response so that it is not taken for whole. */
@@ -657,7 +665,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     if (exchange.grpc) exchange.grpcStatus = grpcStatusOf(answer);
     this.finish(performance.now());
     // gRPC has a place for bad news after the messages.
-    if (exchange.grpc) downstream.responseEnd(this.grpcTrailers(answer));
+    if (this.answersGrpc) downstream.responseEnd(this.grpcTrailers(answer));
     else downstream.abort();
   }
 

@@ -70,6 +70,49 @@ test('of equal paths, method, then more headers, then more query parameters win'
   assert.equal(table.match(view('/z', { headers: { x: 'ab' } }))?.route, 'd/all');
 });
 
+test('a GRPCRoute: of equal hosts the service wins, then the method, then more headers', () => {
+  const canary = { name: 'x-canary', type: 'Exact' as const, value: 'yes' };
+  const rules: readonly (Partial<RouteMatch> & { name: string })[] = [
+    { name: 'every call' },
+    { name: 'header', headers: [canary] },
+    { name: 'method', path: { type: 'GrpcMethod', value: 'Get' } },
+    { name: 'method and header', path: { type: 'GrpcMethod', value: 'Get' }, headers: [canary] },
+    { name: 'service', ...prefix('/shop.Orders') },
+    { name: 'service and header', ...prefix('/shop.Orders'), headers: [canary] },
+    { name: 'both', ...exact('/shop.Orders/Get') },
+    { name: 'both and header', ...exact('/shop.Orders/Get'), headers: [canary] },
+  ];
+  const all = rules.map(({ name, ...match }) => route(name, [{ method: 'POST', ...match }]));
+  const chosen = (path: string, headers: Record<string, string> = {}, of = all) =>
+    compileRoutes(of).match(view(path, { method: 'POST', headers }))?.route;
+  const yes = { 'x-canary': 'yes' };
+  // Whoever is best is left out in turn: the rest are in the order of the specification.
+  for (const [path, headers, order] of [
+    [
+      '/shop.Orders/Get',
+      yes,
+      [
+        ...['both and header', 'both', 'service and header', 'service'],
+        ...['method and header', 'method', 'header', 'every call'],
+      ],
+    ],
+    ['/shop.Orders/Get', {}, ['both', 'service', 'method', 'every call']],
+    ['/shop.Orders/Put', yes, ['service and header', 'service', 'header', 'every call']],
+    ['/shop.OrdersToo/Get', {}, ['method', 'every call']],
+    ['/shop.OrdersToo/GetAll', yes, ['header', 'every call']],
+    ['/shop.Orders/Get/Get', {}, ['service', 'every call']],
+    ['/Get', {}, ['every call']],
+    ['/', {}, ['every call']],
+  ] as const) {
+    let left = all;
+    for (const name of order) {
+      assert.equal(chosen(path, headers, left), `d/${name}`, path);
+      left = left.filter((one) => one.name !== `d/${name}`);
+    }
+    assert.equal(chosen(path, headers, left), undefined, path);
+  }
+});
+
 test('the most specific host name wins, and a less specific one serves what it leaves', () => {
   const table = compileRoutes([
     route('any', [prefix('/')]),

@@ -1,4 +1,4 @@
-import type { Route, RouteMatch, RouteRule, ValueMatch } from '../../protocol/route.ts';
+import type { PathMatchType, Route, RouteMatch, RouteRule, ValueMatch } from '../../protocol/route.ts';
 
 /** What routing looks at in a request. */
 export interface RequestView {
@@ -51,6 +51,7 @@ interface Test {
 interface HostTable {
   readonly exact: Map<string, Entry[]>;
   readonly prefixes: Map<string, Entry[]>;
+  readonly grpcMethods: Map<string, Entry[]>;
   readonly expressions: Entry[];
 }
 
@@ -60,7 +61,9 @@ const MAX_EXPRESSION_INPUT = 4096;
 /**
  * Compiles routes into tables. Precedence is the Gateway API's: the most specific host name, then exact
  * path, longest prefix, expression; then method, number of headers, number of query parameters, and the
- * order of names and rules. Throws nothing: an expression that does not compile matches nothing.
+ * order of names and rules. For a GRPCRoute it is service (the path or a prefix), gRPC method, number of
+ * headers: a gRPC method alone comes before the prefix that is every path. Throws nothing: an expression that
+ * does not compile matches nothing.
  */
 export function compileRoutes(routes: readonly Route[], random: () => number = Math.random): RouteTable {
   const hosts = new Map<string, HostTable>();
@@ -104,12 +107,16 @@ function compileEntry(
   };
 }
 
+const PATH_WORDS: Readonly<Record<PathMatchType, string>> = {
+  Exact: 'path',
+  PathPrefix: 'path prefix',
+  GrpcMethod: 'gRPC method',
+  RegularExpression: 'path expression',
+};
+
 function describeMatch(match: RouteMatch): string {
   const parts: string[] = [];
-  if (match.path !== undefined)
-    parts.push(
-      `${{ Exact: 'path', PathPrefix: 'path prefix', RegularExpression: 'path expression' }[match.path.type]} ${match.path.value}`,
-    );
+  if (match.path !== undefined) parts.push(`${PATH_WORDS[match.path.type]} ${match.path.value}`);
   if (match.method !== undefined) parts.push(`method ${match.method}`);
   for (const { name, value } of match.headers) parts.push(`header ${name} ${value}`);
   for (const { name, value } of match.query) parts.push(`query ${name} ${value}`);
@@ -156,12 +163,13 @@ function weighted(rule: RouteRule, random: () => number): () => string | undefin
 function addEntry(hosts: Map<string, HostTable>, host: string, entry: Entry): void {
   let table = hosts.get(host);
   if (table === undefined) {
-    table = { exact: new Map(), prefixes: new Map(), expressions: [] };
+    table = { exact: new Map(), prefixes: new Map(), grpcMethods: new Map(), expressions: [] };
     hosts.set(host, table);
   }
   const path = entry.match.path;
   if (path?.type === 'RegularExpression') table.expressions.push(entry);
   else if (path?.type === 'Exact') push(table.exact, path.value, entry);
+  else if (path?.type === 'GrpcMethod') push(table.grpcMethods, path.value, entry);
   else push(table.prefixes, (path?.value ?? '/').replace(/\/+$/, ''), entry);
 }
 
@@ -174,6 +182,7 @@ function push(map: Map<string, Entry[]>, key: string, entry: Entry): void {
 function sortTable(table: HostTable): void {
   for (const list of table.exact.values()) list.sort(byPrecedence);
   for (const list of table.prefixes.values()) list.sort(byPrecedence);
+  for (const list of table.grpcMethods.values()) list.sort(byPrecedence);
   table.expressions.sort(byPrecedence);
 }
 
@@ -201,15 +210,35 @@ function matchHost(hosts: Map<string, HostTable>, view: RequestView): CompiledRu
 function matchPath(table: HostTable, view: RequestView): CompiledRule | undefined {
   const { path } = view;
   const exact = table.exact.size === 0 ? undefined : first(table.exact.get(path), view);
-  if (exact !== undefined) return exact;
-  // Prefixes match whole segments: longest first, down to the empty one.
-  if (table.prefixes.size > 0) {
-    for (let end = path.length; end >= 0; end = end === 0 ? -1 : path.lastIndexOf('/', end - 1)) {
-      const found = first(table.prefixes.get(end === path.length ? path : path.slice(0, end)), view);
-      if (found !== undefined) return found;
-    }
+  return (
+    exact ??
+    matchPrefix(table.prefixes, view) ??
+    matchGrpcMethod(table.grpcMethods, view) ??
+    (path.startsWith('/') ? first(table.prefixes.get(''), view) : undefined) ??
+    matchExpression(table.expressions, view)
+  );
+}
+
+/** Prefixes match whole segments: longest first, without the one that is every path. */
+function matchPrefix(prefixes: HostTable['prefixes'], view: RequestView): CompiledRule | undefined {
+  if (prefixes.size === 0) return undefined;
+  const { path } = view;
+  for (let end = path.length; end > 0; end = path.lastIndexOf('/', end - 1)) {
+    const found = first(prefixes.get(end === path.length ? path : path.slice(0, end)), view);
+    if (found !== undefined) return found;
   }
-  for (const entry of table.expressions) {
+  return undefined;
+}
+
+function matchGrpcMethod(methods: HostTable['grpcMethods'], view: RequestView): CompiledRule | undefined {
+  if (methods.size === 0) return undefined;
+  const slash = view.path.indexOf('/', 1);
+  return slash < 0 ? undefined : first(methods.get(view.path.slice(slash + 1)), view);
+}
+
+function matchExpression(entries: readonly Entry[], view: RequestView): CompiledRule | undefined {
+  const { path } = view;
+  for (const entry of entries) {
     if (path.length <= MAX_EXPRESSION_INPUT && entry.expression?.test(path) && fits(entry, view))
       return entry.rule;
   }
