@@ -25,6 +25,15 @@ const APART: Readonly<Record<string, string>> = {
   'prom-client': 'prom-client.js',
 };
 
+/**
+ * A shell runs the second line, for JavaScript it is a text and a comment: not every system's `env` can hand on
+ * flags. 4 MiB: a load makes the young generation 32 MiB otherwise, which it never gives back. The warning would
+ * be of node:ffi, which stands in a log once (both: decision 015).
+ */
+const firstLines = `#!/bin/sh
+':' //; exec node --max-semi-space-size=4 --disable-warning=ExperimentalWarning "$0" "$@"
+`;
+
 rmSync(fresh, { recursive: true, force: true });
 const { metafile } = await build({
   absWorkingDir: root,
@@ -55,7 +64,7 @@ const { metafile } = await build({
 });
 refuseOutside(metafile);
 writeFileSync(join(fresh, 'package.json'), '{ "type": "commonjs" }\n');
-writeFileSync(join(fresh, 'tulle.js'), `#!/usr/bin/env node\n${starter('main.js')}`);
+writeFileSync(join(fresh, 'tulle.js'), `${firstLines}${starter('main.js')}`);
 writeFileSync(join(fresh, 'mesh-reader.js'), starter('read-mesh.js'));
 chmodSync(join(fresh, 'tulle.js'), 0o755);
 writeFileSync(join(fresh, 'licenses.txt'), licenses(metafile));

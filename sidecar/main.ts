@@ -27,6 +27,7 @@ import type { RelayHost } from './listeners/relay.ts';
 import { type HttpParts, serveHttp } from './listeners/serve-http.ts';
 import { type SniPlan, sniOfServices } from './listeners/sni-router.ts';
 import { type Log, SILENT } from './log.ts';
+import { returnMemory } from './memory-return.ts';
 import { openIdentity } from './open-identity.ts';
 import type { Addresses, DataPlaneView, RunningSidecar, SidecarOptions } from './options.ts';
 import { RunningServices } from './routing/services.ts';
@@ -123,6 +124,7 @@ class Sidecar implements RunningSidecar {
       this.openAdminPort(),
       subscription.ready,
     ]);
+    this.closing(returnMemory());
   }
 
   private async openIdentity(): Promise<IdentitySource | undefined> {
