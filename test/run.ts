@@ -8,7 +8,8 @@ import { ensurePrerequisites } from './prerequisites.ts';
 
 /**
  * `npm test [WORD ...]`: every test, or those of files whose path has one of the words.
- * `npm run test:unit`: without those that start processes (*.e2e.test.ts). Fails when a test fails, is
+ * `npm run test:unit`: without those that start processes (*.e2e.test.ts) or take whole protocols through whole
+ * sidecars (test/grpc, test/http2, test/websocket), for a quick look between two edits. Fails when a test fails, is
  * skipped or marked as to do, when a file has no test, when none ran, and when a process is left behind.
  */
 const FILE_TIMEOUT_MS = 600_000;
@@ -21,7 +22,8 @@ const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const files = globSync('**/*.test.ts', { exclude: ['**/node_modules/**', 'dist/**', '.cache/**'] })
   .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
   .sort();
-const unit = files.filter((file) => !file.endsWith('.e2e.test.ts'));
+const inProcess = files.filter((file) => !file.endsWith('.e2e.test.ts'));
+const unit = unitOnly && words.length === 0 ? inProcess.filter((file) => !isThorough(file)) : inProcess;
 const endToEnd = unitOnly ? [] : files.filter((file) => file.endsWith('.e2e.test.ts'));
 
 if (!unitOnly) ensurePrerequisites();
@@ -49,6 +51,11 @@ console.log(
 );
 console.log(`${passed} passed, ${problems.length} failed`);
 process.exitCode = problems.length === 0 ? 0 : 1;
+
+/** Whether a file's tests take a protocol through whole sidecars: they take longer than one waits between two edits. */
+function isThorough(file: string): boolean {
+  return /^test\/(grpc|http2|websocket)\//.test(file);
+}
 
 async function runFiles(files: string[], concurrency: number): Promise<void> {
   if (files.length === 0) return;
