@@ -102,11 +102,16 @@ function trim(): void {
 
 function findTrim(): (pad: bigint) => unknown {
   const nothing = () => undefined;
+  const { emitWarning } = process;
+  // That node:ffi is experimental is known (decision 015), and would stand in every log.
+  process.emitWarning = () => undefined;
   try {
     const ffi = process.getBuiltinModule('node:ffi') as ForeignFunctions | undefined;
     const trim = { arguments: ['u64'], return: 'i32' };
     return ffi?.dlopen(null, { malloc_trim: trim }).functions.malloc_trim ?? nothing;
   } catch {
     return nothing; // another C library
+  } finally {
+    process.emitWarning = emitWarning;
   }
 }

@@ -90,6 +90,54 @@ async function serves(more: readonly string[]): Promise<void> {
   assert.match(log, /^\{.*"\/logged".*\}$/m);
 }
 
+/** Built-in modules that a sidecar loads for HTTP in plain text; `cluster` and `dgram` come with listening. */
+const NEEDED = [
+  ...['async_hooks', 'buffer', 'child_process', 'cluster', 'crypto', 'dgram', 'diagnostics_channel', 'dns'],
+  ...[
+    'events',
+    'fs',
+    'module',
+    'net',
+    'os',
+    'path',
+    'perf_hooks',
+    'querystring',
+    'stream',
+    'stream/promises',
+  ],
+  ...['string_decoder', 'timers', 'url', 'util', 'util/types'],
+];
+
+test('a sidecar that speaks HTTP only loads no TLS, HTTP/2, compression, log or metrics page before they are needed', async () => {
+  const list = join(folder, 'list.cjs');
+  const told = join(folder, 'loaded.json');
+  writeFileSync(
+    list,
+    `process.on('exit', () => {
+      const builtins = process.moduleLoadList.filter((name) => name.startsWith('NativeModule '));
+      const files = Object.keys(require.cache).map((file) => require('node:path').basename(file));
+      require('node:fs').writeFileSync(${JSON.stringify(told)}, JSON.stringify({ builtins, files }));
+    });`,
+  );
+  const listeners = ['--outbound', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
+  const args = ['--require', list, bin, 'sidecar', '--standalone', 'mesh.yaml', ...listeners];
+  const sidecar = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    const [line] = await once(sidecar.stdout, 'data');
+    const { admin, outbound } = JSON.parse(String(line)) as { admin: string; outbound: string };
+    assert.equal((await fetch(`http://${outbound}/nowhere`)).status, 404);
+    assert.equal((await fetch(`http://${admin}/readyz`)).status, 200);
+  } finally {
+    sidecar.kill('SIGTERM');
+    await once(sidecar, 'close');
+  }
+  const loaded = JSON.parse(readFileSync(told, 'utf8')) as { builtins: string[]; files: string[] };
+  const builtins = loaded.builtins.map((name) => name.slice('NativeModule '.length));
+  const unexpected = builtins.filter((name) => !name.startsWith('internal/') && !NEEDED.includes(name));
+  assert.deepEqual(unexpected, []);
+  assert.deepEqual(loaded.files.toSorted(), ['list.cjs', 'main.js', 'sidecar.js', 'tulle.js']);
+});
+
 test('a Node that is too old is told so in one line', () => {
   // The bin looks at the version that the process reports: here, an old one.
   const old = join(folder, 'old-node.mjs');
