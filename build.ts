@@ -27,10 +27,10 @@ const APART: Readonly<Record<string, string>> = {
 
 /**
  * A shell runs the second line, for JavaScript it is a text and a comment: not every system's `env` can hand on
- * flags. 4 MiB: a load makes the young generation 32 MiB otherwise, which it never gives back (decision 015).
+ * flags. 8 MiB: a load makes the young generation 32 MiB otherwise, which it never gives back (decision 015).
  */
 const firstLines = `#!/bin/sh
-':' //; exec node --max-semi-space-size=4 "$0" "$@"
+':' //; exec node --max-semi-space-size=8 "$0" "$@"
 `;
 
 rmSync(fresh, { recursive: true, force: true });

@@ -176,7 +176,7 @@ export class Http2ClientConnection extends Http2Connection {
 
   protected onGoAway(lastId: number, code: number): void {
     this.goAway();
-    for (const stream of [...this.live.values()]) {
+    for (const stream of this.live.all()) {
       if (stream.id <= lastId) continue;
       this.removeStream(stream, RESET);
       (stream as Http2ClientStream).refused(code); // all ours are

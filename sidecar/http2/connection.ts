@@ -59,6 +59,7 @@ import {
   settingValue,
 } from './settings.ts';
 import type { Http2Stream } from './stream.ts';
+import { StreamTable } from './stream-table.ts';
 
 const PRIORITY_BYTES = 5;
 /** The table that a peer may use until it knows our settings (RFC 9113 section 6.5.2). */
@@ -88,7 +89,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   reading = false;
   protected readonly wheel: TimerWheel;
   protected readonly guard: FloodGuard;
-  protected readonly live = new Map<number, Http2Stream>();
+  protected readonly live = new StreamTable<Http2Stream>();
   protected readonly past = new ClosedStreams();
   protected output: Output;
   sender: Sender;
@@ -234,7 +235,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
 
   protected addStream(stream: Http2Stream): void {
     stream.sendWindow = this.peer.streamWindow;
-    this.live.set(stream.id, stream);
+    this.live.add(stream);
     this.found = stream;
     this.guard.streamOpened();
   }
@@ -244,7 +245,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
     if (stream.closed) return;
     stream.closed = true;
     stream.discardQueue();
-    this.live.delete(stream.id);
+    this.live.remove(stream);
     if (this.found === stream) this.found = undefined;
     this.past.add(stream.id, how);
     if (this.live.size === 0) this.idleSince = this.now;
@@ -508,7 +509,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   /** All streams' windows move with the setting, below 0 too (RFC 9113 section 6.9.2). */
   private moveWindows(by: number): boolean {
     if (by === 0) return true;
-    for (const stream of this.live.values()) {
+    for (const stream of this.live.all()) {
       stream.sendWindow += by;
       if (stream.sendWindow > MAX_WINDOW)
         return this.fail(FLOW_CONTROL_ERROR, 'SETTINGS makes a window larger than 2^31-1');
@@ -619,7 +620,7 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
   }
 
   private failStreams(error: Error | undefined, code: number): void {
-    const streams = [...this.live.values()];
+    const streams = this.live.all();
     this.live.clear();
     this.found = undefined;
     for (const stream of streams) {

@@ -12,6 +12,7 @@ const PROGRESS_BYTES = 4096;
 /** What both roles share of one stream: its two directions, their windows, and data that waits for a window. */
 export abstract class Http2Stream {
   id = 0;
+  nextInTable: Http2Stream | undefined = undefined;
   readonly connection: Http2Connection;
   /** Nothing is sent or told any more. */
   closed = false;
