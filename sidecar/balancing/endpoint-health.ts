@@ -1,4 +1,4 @@
-import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
+import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import { HealthProbe, type HealthQuestion } from './health-probe.ts';
 import type { HealthVerdict } from './health-verdict.ts';
@@ -40,7 +40,6 @@ export class EndpointHealth implements Timed {
     this.question = question;
     this.wheel = wheel;
     this.observer = observer;
-    Object.assign(this, unarmed());
     this.schedule();
   }
 

@@ -3,7 +3,7 @@ import { VERSION } from '../../protocol/version.ts';
 import { HTTP_2, HTTP_11 } from '../http/message-head.ts';
 import { ownRequest } from '../http/own-request.ts';
 import type { OutgoingRequest, Upstream, UpstreamFailure } from '../http/upstream.ts';
-import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
+import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
 import type { ConnectFailure } from '../upstream/connect-attempt.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { ConnectionWaiter } from '../upstream/pool-use.ts';
@@ -45,7 +45,6 @@ export class HealthProbe implements ConnectionWaiter, HealthAnswerReader, Timed 
     this.pool = pool;
     this.wheel = wheel;
     this.onVerdict = onVerdict;
-    Object.assign(this, unarmed());
   }
 
   start(): void {

@@ -4,7 +4,7 @@ import type { Limits } from '../http/limits.ts';
 import type { MessageHead } from '../http/message-head.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
 import { phrase } from '../http/phrases.ts';
-import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
+import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
 import { SMALL_BYTES, type Transport, type TransportReader } from '../transport/transport.ts';
 import { ChunkedReader, MALFORMED, NEED_MORE, type RangeSink } from './chunked.ts';
 import { CHUNKED, type Head, LENGTH } from './head.ts';
@@ -62,7 +62,6 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
     this.wheel = wheel;
     this.parser = new HeadParser('request', limits);
     this.transport = undefined as unknown as Transport; // `open` sets it before any byte comes
-    Object.assign(this, unarmed());
   }
 
   /** Begins to serve `transport`, whose reader is this connection. */

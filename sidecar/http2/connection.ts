@@ -1,6 +1,6 @@
 import type { Field } from '../http/field.ts';
 import type { Limits } from '../http/limits.ts';
-import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
+import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
 import type { Transport, TransportReader } from '../transport/transport.ts';
 import { ClosedStreams, ENDED, RESET } from './closed-streams.ts';
 import {
@@ -127,7 +127,6 @@ export abstract class Http2Connection implements TransportReader, Timed, FrameSi
     this.transport = undefined as unknown as Transport; // these three are set before anything is sent
     this.output = undefined as unknown as Output;
     this.sender = undefined as unknown as Sender;
-    Object.assign(this, unarmed());
   }
 
   /** Whether the peer is a server. */

@@ -1,4 +1,4 @@
-import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
+import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
 import type { Transport, TransportReader } from '../transport/transport.ts';
 import { type ClientHello, looksLikeTls, readClientHello } from './client-hello.ts';
 import { type DetectedProtocol, detectExpected, type Expected } from './detect.ts';
@@ -55,7 +55,6 @@ export class FirstBytesReader implements TransportReader, Timed {
     this.expected = expected;
     this.onKnown = onKnown;
     this.onLost = onLost;
-    Object.assign(this, unarmed());
   }
 
   /** Begins to read `transport`, whose reader is this. */

@@ -1,4 +1,4 @@
-import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
+import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
 import type { Transport, TransportReader } from '../transport/transport.ts';
 import { type ProxyHeader, readProxyHeader } from './proxy-header.ts';
 
@@ -27,7 +27,6 @@ export class ProxyHeaderReader implements TransportReader, Timed {
     this.limitMs = limitMs;
     this.onHeader = onHeader;
     this.onNone = onNone;
-    Object.assign(this, unarmed());
   }
 
   open(transport: Transport): void {

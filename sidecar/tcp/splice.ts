@@ -1,4 +1,4 @@
-import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
+import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
 import type { Transport, TransportReader } from '../transport/transport.ts';
 
 /** How a splice ended: both sides said all, one broke off, or nothing moved for too long. */
@@ -46,7 +46,6 @@ export class Splice implements Timed {
     this.owner = owner;
     this.wheel = wheel;
     this.idleMs = idleMs;
-    Object.assign(this, unarmed());
     if (idleMs > 0) {
       this.movedMs = performance.now();
       wheel.arm(this, idleMs);

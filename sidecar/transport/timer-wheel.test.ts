@@ -2,10 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seeded } from '../../test/conformance/http1-grammar.ts';
 import { until } from '../../test/fixture/wait.ts';
-import { type Timed, TimerWheel, unarmed } from './timer-wheel.ts';
+import { type Timed, TimerWheel } from './timer-wheel.ts';
 
 function timed(onDeadline: () => void): Timed {
-  return { ...unarmed(), onDeadline };
+  return {
+    wheelSlot: -1,
+    wheelDeadline: 0,
+    wheelNext: undefined,
+    wheelPrevious: undefined,
+    onDeadline,
+  };
 }
 
 function fakeWheel() {

@@ -12,10 +12,6 @@ const TICK_MS = 25;
 const SLOTS = 512;
 const NOT_ARMED = -1;
 
-export function unarmed(): Pick<Timed, 'wheelSlot' | 'wheelDeadline' | 'wheelNext' | 'wheelPrevious'> {
-  return { wheelSlot: NOT_ARMED, wheelDeadline: 0, wheelNext: undefined, wheelPrevious: undefined };
-}
-
 /**
  * A coarse hashed timing wheel (Varghese and Lauck, 1987): arming and disarming are a few writes, with
  * no timer and no allocation for each request. Deadlines are met up to one tick (25 ms) late. Between

@@ -2,7 +2,7 @@ import type { Limits } from '../http/limits.ts';
 import { HTTP_2 } from '../http/message-head.ts';
 import type { Upstream } from '../http/upstream.ts';
 import { ClientConnection, type ConnectionOwner } from '../http1/client-connection.ts';
-import { type Timed, type TimerWheel, unarmed } from '../transport/timer-wheel.ts';
+import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
 import { Transport } from '../transport/transport.ts';
 import { ConnectAttempt, type ConnectFailure } from './connect-attempt.ts';
 import type { Connector } from './connector.ts';
@@ -70,7 +70,6 @@ export class Endpoint implements ConnectionOwner, Timed {
     this.limits = pool.limits;
     this.engineLimits = pool.engineLimits;
     this.wheel = pool.wheel;
-    Object.assign(this, unarmed());
   }
 
   /** The same place with pools of their own, which count to no limit of the service: for health checks. */
