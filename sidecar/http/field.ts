@@ -14,6 +14,11 @@ export class Field {
   }
 }
 
+/** Whole header or trailer lines, each with its CRLF. */
+export function linesOf(fields: readonly Field[]): string {
+  return fields.map(({ name, value }) => `${name}: ${value}\r\n`).join('');
+}
+
 /** Reads whole header lines, each with its CRLF, as our own code writes them: `name: value`. */
 export function fieldsOf(lines: string): Field[] {
   const fields: Field[] = [];

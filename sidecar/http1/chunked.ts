@@ -1,3 +1,4 @@
+import { type Field, fieldsOf } from '../http/field.ts';
 import type { Limits } from '../http/limits.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
 import { CR, HEX, LF, SEMICOLON } from './characters.ts';
@@ -142,9 +143,10 @@ export class ChunkedReader {
     return NEED_MORE;
   }
 
-  /** The trailer lines of a body that was read whole, each with its CRLF. */
-  get trailerLines(): string {
-    return this.trailers?.text.slice(0, -2) ?? '';
+  /** The trailers of a body that was read whole; undefined without any. */
+  get trailerFields(): readonly Field[] | undefined {
+    const lines = this.trailers?.text.slice(0, -2) ?? '';
+    return lines === '' ? undefined : fieldsOf(lines);
   }
 
   get done(): boolean {

@@ -60,12 +60,18 @@ interface Connected {
 }
 
 /** A connection to a server that answers what the test writes. */
-async function connected(context: TestContext): Promise<Connected> {
+async function connected(context: TestContext, onReusable = (): void => {}): Promise<Connected> {
   const backend = await rawBackend(() => {});
   const [host = '', port] = backend.address.split(':');
   const owner: string[] = [];
   const connection = new ClientConnection(
-    { onReusable: () => owner.push('reusable'), onGone: () => owner.push('gone') },
+    {
+      onReusable() {
+        owner.push('reusable');
+        onReusable();
+      },
+      onGone: () => owner.push('gone'),
+    },
     DEFAULT_LIMITS,
   );
   connection.transport = Transport.connect(connection, (onread) =>
@@ -500,3 +506,21 @@ test('trailers of a decoded body are told at its end; those of one that is not d
     assert.equal(handler.trailers, undefined);
   }
 });
+
+for (const decode of [true, false]) {
+  test(`trailers of a body that is ${decode ? '' : 'not '}decoded are its own, though the connection has the next request already`, async (context) => {
+    let next: (() => void) | undefined;
+    const { upstream, request } = await connected(context, () => next?.());
+    const handler = request({ decode });
+    next = () => {
+      next = undefined;
+      request({ decode: !decode });
+    };
+    upstream.socket.write(
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: 1\r\n\r\n',
+    );
+    await until('the end', () => over(handler));
+    assert.equal(next, undefined);
+    assert.deepEqual(handler.trailers, decode ? ['x-t: 1'] : undefined);
+  });
+}

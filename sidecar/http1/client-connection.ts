@@ -1,4 +1,4 @@
-import { type Field, fieldsOf } from '../http/field.ts';
+import type { Field } from '../http/field.ts';
 import { type Limits, MAX_INTERIM_HEADS } from '../http/limits.ts';
 import { HTTP_11 } from '../http/message-head.ts';
 import { asUpstreamProblem, type MessageProblem } from '../http/message-problem.ts';
@@ -271,18 +271,17 @@ export class ClientConnection implements Upstream, TransportReader {
     const reusable = this.reusable && this.requestDone && !more && !this.transport.ended;
     // A flow that was stopped for a slow client must not leave a stopped connection in the pool.
     this.transport.resume();
-    // Its owner may give it the next request at once.
+    // Its owner may give it the next request at once: nothing of this one is read after that.
+    const trailers = this.trailers();
     this.parser.rest();
     if (reusable) this.owner.onReusable(this);
     else this.abandon();
-    handler?.onResponseEnd(this.trailers());
+    handler?.onResponseEnd(trailers);
   }
 
   /** Those of a body whose chunk headers were taken off here; else they came with it. */
   private trailers(): readonly Field[] | undefined {
-    if (this.framing !== CHUNKED || !this.decode) return undefined;
-    const lines = this.chunked?.trailerLines ?? '';
-    return lines === '' ? undefined : fieldsOf(lines);
+    return this.framing === CHUNKED && this.decode ? this.chunked?.trailerFields : undefined;
   }
 
   /** Reads the rest of a small response for nobody, so that the connection can be used again. */

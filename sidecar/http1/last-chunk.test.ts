@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Field, fieldsOf } from '../http/field.ts';
+import { Field } from '../http/field.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
 import { ChunkedReader } from './chunked.ts';
 import { lastChunk } from './last-chunk.ts';
@@ -21,5 +21,5 @@ test('trailers stand in it in their order, and are read back as they were', () =
     reader.feed(bytes, 0, bytes.length, () => assert.fail('there is no data')),
     bytes.length,
   );
-  assert.deepEqual(fieldsOf(reader.trailerLines), trailers);
+  assert.deepEqual(reader.trailerFields, trailers);
 });

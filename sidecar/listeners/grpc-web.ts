@@ -1,6 +1,6 @@
 import { isGrpc } from '../exchange.ts';
 import type { Downstream } from '../http/downstream.ts';
-import type { Field } from '../http/field.ts';
+import { type Field, linesOf } from '../http/field.ts';
 import type { MessageHead } from '../http/message-head.ts';
 import type { Transport } from '../transport/transport.ts';
 import { LengthPrefixedMessages } from './length-prefixed-messages.ts';
@@ -128,7 +128,7 @@ export class GrpcWebDownstream implements Downstream {
 }
 
 function trailersFrame(trailers: readonly Field[]): Buffer {
-  const lines = trailers.map(({ name, value }) => `${name}: ${value}\r\n`).join('');
+  const lines = linesOf(trailers);
   const frame = Buffer.alloc(5 + lines.length);
   frame[0] = TRAILERS_FRAME;
   frame.writeUInt32BE(lines.length, 1);

@@ -1,5 +1,4 @@
 import type { Field } from '../http/field.ts';
-import { fieldsOf } from '../http/field.ts';
 import type { Limits } from '../http/limits.ts';
 import { PackedBytes } from '../http/packed-bytes.ts';
 import type { Upstream } from '../http/upstream.ts';
@@ -109,7 +108,7 @@ export class RequestBody {
 
   /** Tells the upstream that this was all. */
   endTo(upstream: Upstream): void {
-    upstream.requestEnd(this.decodes ? this.chunkTrailers() : this.trailers);
+    upstream.requestEnd(this.decodes ? this.chunks?.trailerFields : this.trailers);
   }
 
   private write(
@@ -144,10 +143,5 @@ export class RequestBody {
   forget(): void {
     this.keeping = false;
     this.kept = undefined;
-  }
-
-  private chunkTrailers(): readonly Field[] | undefined {
-    const lines = this.chunks?.trailerLines ?? '';
-    return lines === '' ? undefined : fieldsOf(lines);
   }
 }
