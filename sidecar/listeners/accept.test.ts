@@ -7,8 +7,9 @@ import { answeringHost } from '../../test/fixture/answering-host.ts';
 import { type RawClient, rawClient } from '../../test/fixture/client.ts';
 import { until } from '../../test/fixture/wait.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
+import { Transport } from '../transport/transport.ts';
 import { splitAddress } from '../upstream/connector.ts';
-import { type Acceptor, accept, adoptPlain, serveHttp1 } from './accept.ts';
+import { type Acceptor, accept, serveHttp1 } from './accept.ts';
 
 /** An acceptor and the sockets that it took, gone with the test. */
 async function accepting(
@@ -96,9 +97,14 @@ test('what a client sends before anybody reads is served', async (context) => {
   await until('the socket', () => sockets.length === 1);
   const [socket] = sockets;
   assert.ok(socket);
-  const connection = serveHttp1(host, DEFAULT_LIMITS, adoptPlain(socket), (relay) => {
-    relay.exchange.peer = 't/told-before';
-  });
+  const connection = serveHttp1(
+    host,
+    DEFAULT_LIMITS,
+    (reader) => Transport.adopt(reader, socket),
+    (relay) => {
+      relay.exchange.peer = 't/told-before';
+    },
+  );
   context.after(() => connection.transport.destroy());
   await client.expect('path /early mtls false peer t/told-before');
 });

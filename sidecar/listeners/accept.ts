@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Limits } from '../http/limits.ts';
 import { ServerConnection } from '../http1/server-connection.ts';
-import { Transport } from '../transport/transport.ts';
+import type { Transport } from '../transport/transport.ts';
 import { splitAddress } from '../upstream/connector.ts';
 import { Relay, type RelayHost } from './relay.ts';
 
@@ -57,8 +57,4 @@ function boundAddress(server: Server): string {
   const bound = server.address();
   if (bound === null || typeof bound === 'string') throw new Error('the listener has no address');
   return bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`;
-}
-
-export function adoptPlain(socket: Socket): (connection: ServerConnection) => Transport {
-  return (connection) => Transport.adopt(connection, socket);
 }

@@ -6,7 +6,8 @@ import { rawClient } from '../../test/fixture/client.ts';
 import { leapingClock } from '../../test/fixture/leaping-clock.ts';
 import { until } from '../../test/fixture/wait.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
-import { accept, adoptPlain, serveHttp1 } from './accept.ts';
+import { Transport } from '../transport/transport.ts';
+import { accept, serveHttp1 } from './accept.ts';
 import { Connections } from './connections.ts';
 
 /** A listener whose connections are kept in `connections`. */
@@ -15,7 +16,14 @@ async function listening(context: TestContext) {
   const host = answeringHost(clock.wheel);
   const connections = new Connections();
   const acceptor = await accept('127.0.0.1:0', (socket) => {
-    connections.add(serveHttp1(host, DEFAULT_LIMITS, adoptPlain(socket), () => {}));
+    connections.add(
+      serveHttp1(
+        host,
+        DEFAULT_LIMITS,
+        (reader) => Transport.adopt(reader, socket),
+        () => {},
+      ),
+    );
   });
   context.after(() => {
     acceptor.stop();

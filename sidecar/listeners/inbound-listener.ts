@@ -10,13 +10,11 @@ import type { DetectLimits, FirstBytes } from '../tcp/first-bytes.ts';
 import type { ProxyHeader } from '../tcp/proxy-header.ts';
 import { ProxyHeaderReader } from '../tcp/proxy-header-reader.ts';
 import { Transport, type TransportReader } from '../transport/transport.ts';
-import { serveHttp1 } from './accept.ts';
 import { type ArrivalHost, adopt, hintOpaque, readFirstBytes } from './arrival.ts';
 import type { MtlsParts } from './mtls-parts.ts';
 import { addressOf, type OpaqueHost, relayOpaque } from './opaque-relay.ts';
 import type { Relay } from './relay.ts';
-import { type HttpParts, serveHttp } from './serve-http.ts';
-import { serveHttp2 } from './serve-http2.ts';
+import { type HttpParts, openHttp, serveHttp } from './serve-http.ts';
 import type { TlsAcceptor } from './tls-acceptor.ts';
 
 /** What the listener asks about the workload behind it. */
@@ -146,11 +144,8 @@ export class InboundListener {
       relay.exchange.peerAddress = peerAddress;
     };
     const open = (reader: TransportReader): Transport => Transport.wrap(reader, socket);
-    opaque.connections.add(
-      socket.alpnProtocol === MESH_H2_ALPN
-        ? serveHttp2(http.host, http.limits, http.http2, open, describe)
-        : serveHttp1(http.host, http.limits, open, describe),
-    );
+    const protocol = socket.alpnProtocol === MESH_H2_ALPN ? 'http2' : 'http1';
+    opaque.connections.add(openHttp(http, protocol, open, describe));
   }
 
   /** An opaque stream of a sidecar: its header says for whom it is. */

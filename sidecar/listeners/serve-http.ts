@@ -1,5 +1,7 @@
 import type { Limits } from '../http/limits.ts';
+import type { ServerConnection } from '../http1/server-connection.ts';
 import type { Http2Limits } from '../http2/http2-limits.ts';
+import type { Http2ServerConnection } from '../http2/server-connection.ts';
 import type { Transport, TransportReader } from '../transport/transport.ts';
 import { serveHttp1 } from './accept.ts';
 import type { Connections } from './connections.ts';
@@ -14,9 +16,21 @@ export interface HttpParts {
   readonly connections: Connections;
 }
 
+/** A connection that serves one version of HTTP on what `open` gives. `describe` tells each relay of its caller. */
+export function openHttp(
+  { host, limits, http2 }: HttpParts,
+  protocol: 'http1' | 'http2',
+  open: (reader: TransportReader) => Transport,
+  describe: (relay: Relay) => void,
+): ServerConnection | Http2ServerConnection {
+  return protocol === 'http2'
+    ? serveHttp2(host, limits, http2, open, describe)
+    : serveHttp1(host, limits, open, describe);
+}
+
 /** Serves HTTP on a connection of which `first` was read; `protocol` is what that said. */
 export function serveHttp(
-  { host, limits, http2, connections }: HttpParts,
+  parts: HttpParts,
   protocol: 'http1' | 'http2',
   transport: Transport,
   first: Buffer,
@@ -30,12 +44,9 @@ export function serveHttp(
   const describe = (relay: Relay): void => {
     relay.exchange.peerAddress = peerAddress;
   };
-  const connection =
-    protocol === 'http2'
-      ? serveHttp2(host, limits, http2, open, describe)
-      : serveHttp1(host, limits, open, describe);
+  const connection = openHttp(parts, protocol, open, describe);
   // In this order: a drain closes a connection on which nothing was asked yet.
   connection.onBytes(first, 0, first.length);
-  connections.add(connection);
+  parts.connections.add(connection);
   transport.resume();
 }
