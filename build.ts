@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, globSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, globSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -19,11 +19,19 @@ const oldest = oldestNode();
 const APART: Readonly<Record<string, string>> = {
   './sidecar.ts': 'sidecar.js',
   './commands.ts': 'commands.js',
+  './cluster-control-plane.ts': 'cluster-control-plane.js',
   '../sidecar/workers/supervisor.ts': 'supervisor.js',
   '../sidecar/workers/worker.ts': 'worker.js',
+  ioredis: 'ioredis.js',
   pino: 'pino.js',
   'prom-client': 'prom-client.js',
 };
+
+/** The same, by whatever import: three commands talk to an API server, and the others would have to read its client too. */
+const ALWAYS_APART: Readonly<Record<string, string>> = { '@kubernetes/client-node': 'kubernetes-client.js' };
+
+/** What packages use where it is installed, and do without where it is not: native code, colours. */
+const OPTIONAL: ReadonlySet<string> = new Set(['bufferutil', 'supports-color', 'utf-8-validate']);
 
 /**
  * A shell runs the second line, for JavaScript it is a text and a comment: not every system's `env` can hand on
@@ -40,11 +48,14 @@ const { metafile } = await build({
     main: 'cli/main.ts',
     sidecar: 'cli/sidecar.ts',
     commands: 'cli/commands.ts',
+    'cluster-control-plane': 'cli/cluster-control-plane.ts',
     supervisor: 'sidecar/workers/supervisor.ts',
     worker: 'sidecar/workers/worker.ts',
     'read-mesh': 'sidecar/config/mesh-reader.ts',
+    ioredis: 'ioredis',
     pino: 'pino',
     'prom-client': 'prom-client',
+    'kubernetes-client': '@kubernetes/client-node',
   },
   outdir: fresh,
   bundle: true,
@@ -66,6 +77,8 @@ writeFileSync(join(fresh, 'package.json'), '{ "type": "commonjs" }\n');
 writeFileSync(join(fresh, 'tulle.js'), `${firstLines}${starter('main.js')}`);
 writeFileSync(join(fresh, 'mesh-reader.js'), starter('read-mesh.js'));
 chmodSync(join(fresh, 'tulle.js'), 0o755);
+// `tulle install` renders it.
+cpSync(join(root, 'charts/tulle'), join(fresh, 'chart'), { recursive: true });
 writeFileSync(join(fresh, 'licenses.txt'), licenses(metafile));
 // What runs from the old bundle now finds either all of it or all of the new one.
 rmSync(out, { recursive: true, force: true });
@@ -96,8 +109,8 @@ function filesApart(): Plugin {
     name: 'files-apart',
     setup({ onResolve }) {
       onResolve({ filter: /.*/ }, ({ kind, path, importer }) => {
-        const file =
-          kind === 'dynamic-import' && !importer.includes('node_modules') ? APART[path] : undefined;
+        if (kind === 'entry-point' || importer.includes('node_modules')) return undefined;
+        const file = ALWAYS_APART[path] ?? (kind === 'dynamic-import' ? APART[path] : undefined);
         return file === undefined ? undefined : { path: `./${file}`, external: true };
       });
     },
@@ -123,9 +136,9 @@ if (Number.parseInt(process.versions.node, 10) < ${oldest}) {
 /** Throws an Error if the bundle needs a package from where it runs. */
 function refuseOutside({ outputs }: Metafile): void {
   const imports = Object.values(outputs).flatMap((output) => output.imports);
-  const ours = new Set(Object.values(APART).map((file) => `./${file}`));
+  const ours = new Set(Object.values({ ...APART, ...ALWAYS_APART }).map((file) => `./${file}`));
   const outside = imports.filter(
-    ({ external, path }) => external === true && !isBuiltin(path) && !ours.has(path),
+    ({ external, path }) => external === true && !isBuiltin(path) && !ours.has(path) && !OPTIONAL.has(path),
   );
   if (outside.length > 0) throw new Error(`not in the bundle: ${outside.map(({ path }) => path).join(', ')}`);
 }

@@ -1,4 +1,5 @@
 import { DURATION_MEANT, parseDuration } from '../protocol/duration.ts';
+import { parseCpu, parseMemory } from '../protocol/quantity.ts';
 import { isWorkload } from '../protocol/spiffe.ts';
 
 /** HOST:PORT, port 0 allowed. Throws an Error that names the flag. */
@@ -60,11 +61,44 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** Throws an Error unless it is an amount of CPU as Kubernetes writes it. */
+export function cpuOption(flag: string, text: string): string {
+  if (parseCpu(text) === undefined)
+    throw new Error(`${flag} "${text}" is not an amount of CPU; write it like 100m or 0.5`);
+  return text;
+}
+
+/** Throws an Error unless it is an amount of memory as Kubernetes writes it. */
+export function memoryOption(flag: string, text: string): string {
+  if (parseMemory(text) === undefined)
+    throw new Error(`${flag} "${text}" is not an amount of memory; write it like 128Mi`);
+  return text;
+}
+
+/** One of `words`. Throws an Error that names the flag, says what is `wrong`, and what can be written. */
+export function wordOption<T extends string>(
+  flag: string,
+  text: string,
+  words: readonly T[],
+  wrong = 'is none of its values',
+): T {
+  const word = words.find((one) => one === text);
+  if (word === undefined) throw new Error(`${flag} "${text}" ${wrong}; write ${words.join(', ')}`);
+  return word;
+}
+
+/** A level of the log. Throws an Error that says which there are. */
 export function logLevelOption(text: string): LogLevel {
-  const level = LOG_LEVELS.find((known) => known === text);
-  if (level === undefined)
-    throw new Error(`--log-level "${text}" is not a level; write ${LOG_LEVELS.join(', ')}`);
-  return level;
+  return wordOption('--log-level', text, LOG_LEVELS, 'is not a level');
+}
+
+/** HOST:PORT to listen at; without the flag `port` on all addresses, of both families. Throws an Error that names the flag. */
+export function listenOption(
+  flag: string,
+  text: string | undefined,
+  port: number,
+): { host?: string; port: number } {
+  return text === undefined ? { port } : splitAddressOption(addressOption(flag, text));
 }
 
 /** Host and port of an address that addressOption took. */

@@ -47,7 +47,46 @@ export const SIDECAR_FLAGS: readonly Flag[] = [
     argument: '<ns/name=host:port...>',
     description: 'take calls to this one service here, whatever they speak',
   },
+  {
+    name: 'pod',
+    argument: '<ns/name>',
+    description: 'take the connections that the rules of this pod redirect (tulle capture)',
+  },
+  { name: 'pod-ips', argument: '<ip,ip>', description: "the pod's own addresses" },
+  {
+    name: 'inbound-port',
+    argument: '<port>',
+    description: 'where calls to the pod are redirected to (4143 if it is not given)',
+  },
+  {
+    name: 'outbound-port',
+    argument: '<port>',
+    description: "where the pod's own calls are redirected to (4140 if it is not given)",
+  },
+  {
+    name: 'mtls',
+    argument: '<mode>',
+    description:
+      'strict or permissive (if it is not given): what holds until a control plane has spoken of the pod',
+  },
+  {
+    name: 'probes',
+    argument: '<json>',
+    description:
+      'what the kubelet asks of the application, like [{"port":8080,"path":"/healthz"},{"port":9000,"grpc":""},{"port":5432,"tcp":true}]',
+  },
+  {
+    name: 'opaque-ports',
+    argument: '<ports>',
+    description:
+      'ports of the pod whose connections are not read, like 3306,6379, besides those of its services',
+  },
   { name: 'gateway', argument: '<host:port>', description: 'serve a Gateway here' },
+  {
+    name: 'gateway-listen',
+    argument: '<ip>',
+    description: "serve a Gateway here, at its listeners' own ports; *: on all interfaces",
+  },
   { name: 'gateway-name', argument: '<ns/name>', description: 'which Gateway, if there are several' },
   {
     name: 'workers',
@@ -55,7 +94,17 @@ export const SIDECAR_FLAGS: readonly Flag[] = [
     description: 'processes that share the addresses; 1, or at a gateway the number of cores',
   },
   { name: 'admin', argument: '<host:port>', description: 'readiness, metrics, explanations' },
+  {
+    name: 'health',
+    argument: '<port>',
+    description: 'readiness, metrics and TCP probes alone, on all interfaces',
+  },
   { name: 'namespace', argument: '<name>', description: 'where short host names are looked up' },
+  {
+    name: 'zone',
+    argument: '<name>',
+    description: 'where this proxy runs, for "zone prefer"; of a pod the control plane knows it',
+  },
   {
     name: 'drain',
     argument: '<duration>',

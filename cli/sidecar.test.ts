@@ -80,8 +80,24 @@ test('a sidecar has one source of configuration, and something to listen on', ()
   refused([...BASE, '--control-plane', 'a:1'], source);
   refused(
     ['--standalone', 'mesh.yaml', '--admin', 'a:1'],
-    'nothing to listen on: give --inbound, --outbound, --outbound-service or --gateway with HOST:PORT',
+    'nothing to listen on: give --inbound, --outbound, --outbound-service or --gateway with HOST:PORT, --gateway-listen, or --pod',
   );
+});
+
+test("a Gateway's own ports are opened at an IP, of whatever family", () => {
+  const listen = (ip: string, ...more: string[]) =>
+    options('--control-plane', 'a:1', '--gateway-name', 'shop/edge', '--gateway-listen', ip, ...more);
+  assert.equal(listen('0.0.0.0').gatewayListen, '0.0.0.0');
+  assert.equal(listen('::').gatewayListen, '[::]');
+  assert.equal(listen('[fd00::7]').gatewayListen, '[fd00::7]');
+  assert.match(listen('*').gatewayListen ?? '', /^(\[::\]|0\.0\.0\.0)$/);
+  for (const wrong of ['0.0.0.0:80', 'edge', '', '1.2.3'])
+    assert.throws(() => listen(wrong), {
+      message: `--gateway-listen "${wrong}" is not an IP address; write 0.0.0.0, or * for all interfaces`,
+    });
+  assert.throws(() => listen('0.0.0.0', '--gateway', 'a:1'), {
+    message: "--gateway-listen opens the ports of the Gateway's listeners: give it without --gateway",
+  });
 });
 
 test('each wrong address names its flag', () => {
@@ -163,7 +179,7 @@ test('a peer has no port 0, names are names, and a service account belongs to a 
     `--workload "127.0.0.1:0" has port 0; ${meant}`,
   );
   refused([...BASE, '--gateway-name', 'edge'], '--gateway-name "edge" is not NAMESPACE/NAME, like shop/edge');
-  refused([...BASE, '--service-account', 'a'], '--service-account is that of --workload: give both');
+  refused([...BASE, '--service-account', 'a'], '--service-account is that of --workload or --pod: give both');
   for (const name of ['Shop', '../x', 'a b', '']) {
     assert.throws(() => options(...BASE, '--namespace', name), /^Error: --namespace "/);
   }
@@ -176,6 +192,7 @@ test('one worker beside an application, one for each core at a gateway, or as ma
   assert.equal(workers(8, ...gateway), 8);
   assert.equal(workers(8, ...gateway, '--outbound', 'a:1'), 1);
   assert.equal(workers(8, ...gateway, '--inbound', 'a:1'), 1);
+  assert.equal(workers(8, '--gateway-listen', '0.0.0.0'), 8);
   assert.equal(workers(128, ...gateway), 64);
   assert.equal(workers(8, ...gateway, '--workers', '2'), 2);
   assert.equal(workers(1, '--outbound', 'a:1', '--workers', '64'), 64);

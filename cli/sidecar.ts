@@ -1,7 +1,9 @@
+import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { isWorkload } from '../protocol/spiffe.ts';
 import { startSidecar } from '../sidecar/main.ts';
 import { type Running, type SidecarOptions, WORKER_VARIABLE } from '../sidecar/options.ts';
+import { anyAddress, hasIpv6 } from '../sidecar/transport/any-address.ts';
 import {
   addressOption,
   countOption,
@@ -13,6 +15,7 @@ import {
   peerAddressOption,
 } from './flags.ts';
 import { createLog, type Log } from './log.ts';
+import { podOption } from './pod-flags.ts';
 import { parseSidecarFlags, type SidecarFlags } from './sidecar-flags.ts';
 import { onStop } from './stop.ts';
 
@@ -32,13 +35,19 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
     throw new Error('give either --standalone MESH.YAML or --control-plane HOST:PORT');
   }
   const outboundServices = list(given['outbound-service'])?.map(outboundServiceOption);
-  if ([inbound, outbound, gateway, outboundServices].every((one) => one === undefined)) {
+  const pod = podOption(flags);
+  const gatewayListen = gatewayListenOption(flags);
+  if ([inbound, outbound, gateway, gatewayListen, outboundServices, pod].every((one) => one === undefined)) {
     throw new Error(
-      'nothing to listen on: give --inbound, --outbound, --outbound-service or --gateway with HOST:PORT',
+      'nothing to listen on: give --inbound, --outbound, --outbound-service or --gateway with HOST:PORT, --gateway-listen, or --pod',
     );
   }
-  if (flags['service-account'] !== undefined && flags.workload === undefined) {
-    throw new Error('--service-account is that of --workload: give both');
+  if (pod !== undefined && (inbound ?? outbound ?? flags.workload) !== undefined)
+    throw new Error(
+      '--pod captures what --inbound, --outbound and --workload are told: give it without them',
+    );
+  if (flags['service-account'] !== undefined && flags.workload === undefined && pod === undefined) {
+    throw new Error('--service-account is that of --workload or --pod: give both');
   }
   return {
     ...(standalone !== undefined && { standalone }),
@@ -51,15 +60,21 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
     ...(flags.workload !== undefined && {
       workload: workloadOption(flags.workload, flags['service-account']),
     }),
+    ...(pod !== undefined && { pod }),
     ...(inbound !== undefined && { inbound: addressOption('--inbound', inbound) }),
     ...(outbound !== undefined && { outbound: addressOption('--outbound', outbound) }),
     ...(outboundServices !== undefined && { outboundServices }),
     ...(gateway !== undefined && { gateway: addressOption('--gateway', gateway) }),
+    ...(gatewayListen !== undefined && { gatewayListen }),
     ...(flags['gateway-name'] !== undefined && {
       gatewayName: keyOption('--gateway-name', flags['gateway-name']),
     }),
+    ...(flags.health !== undefined && {
+      health: anyAddress(countOption('--health', flags.health, 0, 65535)),
+    }),
     ...(flags.admin !== undefined && { admin: addressOption('--admin', flags.admin) }),
     ...(flags.namespace !== undefined && { namespace: nameOption('--namespace', flags.namespace) }),
+    ...(flags.zone !== undefined && { zone: flags.zone }),
     ...(flags.drain !== undefined && { drainMs: durationOption('--drain', flags.drain) }),
     ...(flags['connect-timeout'] !== undefined && {
       connectMs: durationOption('--connect-timeout', flags['connect-timeout']),
@@ -76,6 +91,20 @@ export function sidecarOptions(given: SidecarFlags): SidecarOptions {
     limits: limitsOption(flags),
     accessLog: given['access-log'] === true,
   };
+}
+
+/** Where the ports of a Gateway are opened, if they are. */
+function gatewayListenOption(flags: Texts): string | undefined {
+  const { gateway } = flags;
+  const ip = flags['gateway-listen'];
+  if (ip === undefined) return undefined;
+  if (gateway !== undefined)
+    throw new Error("--gateway-listen opens the ports of the Gateway's listeners: give it without --gateway");
+  if (ip === '*') return hasIpv6() ? '[::]' : '0.0.0.0';
+  const family = isIP(ip.replace(/^\[(.*)\]$/, '$1'));
+  if (family === 0)
+    throw new Error(`--gateway-listen "${ip}" is not an IP address; write 0.0.0.0, or * for all interfaces`);
+  return family === 6 && !ip.startsWith('[') ? `[${ip}]` : ip;
 }
 
 /** What the engine takes from clients. A connection has memory for as many header lines as are allowed. */
@@ -146,9 +175,10 @@ function workloadOption(
 
 /** How many processes share the addresses. A gateway has its machine for itself, a sidecar has not. */
 export function workersOption(given: SidecarFlags, cores: number): number {
-  const { workers, gateway, inbound, outbound } = texts(given);
+  const { workers, gateway, 'gateway-listen': gatewayListen, inbound, outbound } = texts(given);
   if (workers !== undefined) return countOption('--workers', workers, 1, MAX_WORKERS);
-  const isGateway = gateway !== undefined && inbound === undefined && outbound === undefined;
+  const isGateway =
+    (gateway ?? gatewayListen) !== undefined && inbound === undefined && outbound === undefined;
   return isGateway ? Math.min(cores, MAX_WORKERS) : 1;
 }
 

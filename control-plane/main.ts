@@ -1,6 +1,11 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseStoreAddress } from '../protocol/quotas/store-address.ts';
 import { openAuthority } from './authority/authority.ts';
 import { openControlServer } from './distribution/server.ts';
 import type { Log } from './log.ts';
+import { openQuotaStore, type RedisSecrets } from './quotas/open-store.ts';
+import type { QuotaStore } from './quotas/quota-store.ts';
 import { openFileRegistry } from './registry/file-registry.ts';
 
 export interface ControlPlaneOptions {
@@ -12,6 +17,8 @@ export interface ControlPlaneOptions {
   readonly listen: { readonly host: string; readonly port: number };
   /** Life of certificates, in ms. */
   readonly leafLifeMs?: number;
+  /** If the mesh file says that quotas are in Redis. */
+  readonly redis?: RedisSecrets;
   readonly log: Log;
 }
 
@@ -24,7 +31,7 @@ export interface RunningControlPlane {
 
 /** Starts a control plane: registry, authority, distribution. Throws an Error that names what cannot be used. */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<RunningControlPlane> {
-  const { meshFile, stateDir, listen, leafLifeMs, log } = options;
+  const { meshFile, stateDir, listen, leafLifeMs, redis = {}, log } = options;
   const registry = openFileRegistry(meshFile, log);
   try {
     const authority = await openAuthority(stateDir, {
@@ -32,12 +39,19 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
       ...(leafLifeMs !== undefined && { leafLifeMs }),
     });
     try {
-      const server = await openControlServer(listen, authority, registry, log);
+      const quotas = await openQuotas(registry.quotaStore, stateDir, redis, log);
+      const server = await openControlServer(listen, authority, registry, log, { quotas }).catch(
+        async (error: unknown) => {
+          await quotas.close();
+          throw error;
+        },
+      );
       return {
         address: server.address,
         bundleFile: authority.bundleFile,
         async close() {
           await server.close();
+          await quotas.close();
           registry.close();
           authority.close();
         },
@@ -49,5 +63,28 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
   } catch (error) {
     registry.close();
     throw error;
+  }
+}
+
+async function openQuotas(
+  store: string,
+  stateDir: string,
+  redis: RedisSecrets,
+  log: Log,
+): Promise<QuotaStore> {
+  const address = parseStoreAddress(store);
+  if (typeof address === 'string') throw new Error(`quotas.store ${address}`);
+  const memory =
+    address.kind === 'memory' && isFirstStart(stateDir) ? { bornMs: Number.NEGATIVE_INFINITY } : {};
+  return openQuotaStore(address, redis, memory, log);
+}
+
+/** Nobody can have used anything of a quota before: all of each is there. Later starts begin with nothing saved up. */
+function isFirstStart(stateDir: string): boolean {
+  try {
+    writeFileSync(join(stateDir, 'quotas-began'), '', { flag: 'wx' });
+    return true;
+  } catch {
+    return false;
   }
 }

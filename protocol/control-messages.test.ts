@@ -57,7 +57,7 @@ test('a peer whose name is empty, boundless or no text is refused', () => {
     assert.ok(!accepts({ ...HELLO, version }), String(version));
 });
 
-test('keys that lead elsewhere, of kinds that are not known, or of boundless length are refused', () => {
+test('keys that lead elsewhere or of boundless length, and what is no name of a kind, are refused', () => {
   const keys = [
     'orders',
     '/orders',
@@ -74,8 +74,16 @@ test('keys that lead elsewhere, of kinds that are not known, or of boundless len
       assert.ok(!accepts({ type, resources: [{ ...KEY, key }] }), String(key));
     }
   }
-  assert.ok(!accepts({ type: 'subscribe', resources: [{ ...KEY, kind: 'secret' }] }));
+  for (const kind of ['', 'Secret', 'no kind', '../service', 'x'.repeat(33), '__proto__', 5, null])
+    assert.ok(!accepts({ type: 'subscribe', resources: [{ ...KEY, kind }] }), String(kind));
   assert.ok(!accepts({ type: 'subscribe', resources: [{ ...KEY, version: 'x'.repeat(65) }] }));
+});
+
+test('a newer sidecar may ask for kinds and by keys that are not known, as long as they are short and printable', () => {
+  const asks = (key: string) => accepts({ type: 'subscribe', resources: [{ kind: 'quota', key }] });
+  assert.ok(asks('shop/orders'));
+  assert.ok(asks('spiffe://mesh.local/ns/shop?per=client'));
+  for (const key of ['', 'a b', 'a\n', 'x'.repeat(341), 'caf\u00e9']) assert.equal(asks(key), false, key);
 });
 
 test('a peer that subscribes to more than 10000 resources in a message is refused', () => {
@@ -90,4 +98,14 @@ test('a subscription to 10000 services with the longest names fits into a line',
   const largest = { ...KEY, key: `${'x'.repeat(63)}/${'x'.repeat(63)}`, version: 'f'.repeat(16) };
   const resources = Array.from({ length: 10_000 }, () => largest);
   assert.ok(JSON.stringify({ type: 'subscribe', resources }).length < MAX_LINE_BYTES);
+});
+
+test('keys of services, of their ports, of addresses and of pods', () => {
+  const asks = (kind: string, key: string) => accepts({ type: 'subscribe', resources: [{ kind, key }] });
+  for (const key of ['shop/orders', 'shop/orders:8080', 'shop/db-0.pod:5432'])
+    assert.ok(asks('service', key), key);
+  for (const key of ['10.96.0.1:443', '[fd00::1]:80']) assert.ok(asks('address', key), key);
+  assert.ok(asks('workload', 'shop/orders-7d9f-x'));
+  for (const key of ['', 'orders', '10.96.0.1', '[fd00::1]', 'shop/orders:', 'shop/orders:1:2'])
+    assert.equal(asks('service', key), false, key);
 });

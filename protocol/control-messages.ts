@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { Resource, ResourceKind } from './resources.ts';
+import { isResourceKind, type Resource, type ResourceKind } from './resources.ts';
 
 /** The wire format's version; a server speaks the client's as long as it knows it. */
 export const PROTOCOL_VERSION = 1;
@@ -9,8 +9,18 @@ export const CONTROL_PLANE_WORKLOAD = 'tulle-system/control-plane';
 /** A line of the stream, in bytes. */
 export const MAX_LINE_BYTES = 4 * 1024 * 1024;
 
-const kind = z.enum(['service', 'gateway']);
-const key = z.string().regex(/^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/);
+/** `namespace/name`, of a service perhaps with its port; of an address `IP:PORT`. */
+const KNOWN_KEY =
+  /^([a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}(:\d{1,5})?|(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.]{2,45}\]):\d{1,5})$/;
+
+/** What is asked for. A newer sidecar may ask for kinds, and by keys, that this version does not know. */
+const wanted = z.object({
+  kind: z.string().regex(/^[a-z][a-z0-9-]{0,31}$/),
+  key: z.string().regex(/^[!-~]{1,340}$/),
+});
+const hasKnownKey = ({ kind, key }: z.infer<typeof wanted>): boolean =>
+  !isResourceKind(kind) || KNOWN_KEY.test(key);
+const KEY_MEANT = { error: 'a key is not NAMESPACE/NAME, NAMESPACE/NAME:PORT or IP:PORT' };
 
 /** From sidecar to control plane, a JSON object a line. */
 export const clientMessageSchema = z.discriminatedUnion('type', [
@@ -25,9 +35,14 @@ export const clientMessageSchema = z.discriminatedUnion('type', [
   }),
   z.object({
     type: z.literal('subscribe'),
-    resources: z.array(z.object({ kind, key, version: z.string().max(64).optional() })).max(10_000),
+    resources: z
+      .array(wanted.extend({ version: z.string().max(64).optional() }).refine(hasKnownKey, KEY_MEANT))
+      .max(10_000),
   }),
-  z.object({ type: z.literal('unsubscribe'), resources: z.array(z.object({ kind, key })).max(10_000) }),
+  z.object({
+    type: z.literal('unsubscribe'),
+    resources: z.array(wanted.refine(hasKnownKey, KEY_MEANT)).max(10_000),
+  }),
 ]);
 
 export type ClientMessage = z.infer<typeof clientMessageSchema>;
@@ -47,6 +62,7 @@ export type ServerMessage =
       readonly key: string;
       readonly version: string;
     }
-  | { readonly type: 'absent'; readonly kind: ResourceKind; readonly key: string }
+  /** `kind` is as it was asked for: what this control plane does not know is absent. */
+  | { readonly type: 'absent'; readonly kind: string; readonly key: string }
   | { readonly type: 'bundle'; readonly pem: string }
   | { readonly type: 'bye'; readonly reason: string };

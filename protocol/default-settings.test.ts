@@ -18,6 +18,10 @@ const WRITTEN = {
   cache: 'off',
   coalesce: 'off',
   compress: 'off',
+  fault: 'off',
+  'direct-response': 'off',
+  rewrite: 'off',
+  sticky: 'off',
   mtls: 'permissive',
   'opaque-ports': '25,587,3306,4444,5432,6379,9300,11211',
 };
@@ -37,6 +41,10 @@ const OTHER: TrafficSettings = {
   cache: { mode: 'respect' },
   coalesce: true,
   compress: ['gzip'],
+  faults: [],
+  directResponse: { status: 404, headers: [], body: '' },
+  rewrites: [],
+  sticky: { by: ['ip'] },
   mtls: 'strict',
   opaquePorts: [1],
 };
@@ -50,11 +58,13 @@ test('the defaults are those of the design, whose own words set every field to t
   assert.deepEqual(settings, DEFAULT_SETTINGS);
 });
 
-test('the fields of which the design says no words: no rate limit, everybody is let in', () => {
+test('the fields of which the design says no words: no rate limit, everybody is let in, nothing is cut for being idle', () => {
   const rest = TRAFFIC_FIELDS.filter((field) => !(field in WRITTEN));
-  assert.deepEqual(rest, ['rate-limit', 'allow']);
+  assert.deepEqual(rest, ['idle-timeout', 'connect-timeout', 'rate-limit', 'allow']);
   assert.deepEqual(DEFAULT_SETTINGS.rateLimits, []);
   assert.equal(DEFAULT_SETTINGS.allow, undefined);
+  assert.equal(DEFAULT_SETTINGS.idleTimeoutMs, undefined);
+  assert.equal(DEFAULT_SETTINGS.connectTimeoutMs, undefined);
 });
 
 test('by default a request that may have run is never sent again', () => {

@@ -28,6 +28,8 @@ export const endpointSchema = z.strictObject({
     .max(1000)
     .default(1),
   zone: z.string().max(253).optional(),
+  /** Zones whose callers should prefer it (Kubernetes' topology hints); absent: all. */
+  forZones: z.array(z.string().max(253)).max(64).optional(),
   /** `namespace/serviceaccount`: it speaks mesh mTLS and must prove this identity. */
   identity: workloadSchema.optional(),
   ready: z.boolean().default(true),

@@ -225,6 +225,7 @@ test('a path with a line break, a space or other bytes in it is refused, to matc
   for (const value of ['a', '', 'http://evil.test/']) {
     assert.deepEqual(refused(pathMatch(value)), ['is not a path; write one that begins with /']);
   }
+  assert.ok(httpRule(pathMatch('.*/orders', 'RegularExpression')));
   assert.equal(refused(pathMatch(`/${'x'.repeat(4096)}`)).length, 1);
 });
 
@@ -236,8 +237,19 @@ test('a host name with a line break, a path or credentials in it is refused', ()
   }
 });
 
+test('a redirect or a rewrite to a wildcard is refused: no client and no server is called so', () => {
+  for (const hostname of ['*', '*.example.test']) {
+    refused({ filters: [{ type: 'RequestRedirect', requestRedirect: { hostname } }] });
+    refused({ filters: [{ type: 'URLRewrite', urlRewrite: { hostname } }] });
+  }
+});
+
 test('an expression that does not compile is refused: it would silently match nothing', () => {
   const told = ['is not a regular expression; write one as in JavaScript, without slashes around it'];
+  const slow = [
+    'cannot be matched in linear time; write it without lookaheads, backreferences and counts above 16',
+  ];
+  assert.deepEqual(refused(pathMatch('/(a{1,100}){1,100}b', 'RegularExpression')), slow);
   assert.deepEqual(refused(pathMatch('/(', 'RegularExpression')), told);
   const value = { name: 'x', type: 'RegularExpression', value: '[' };
   assert.deepEqual(refused({ matches: [{ headers: [value] }] }), told);
@@ -261,8 +273,10 @@ test('what is not served is refused, not passed over', () => {
   refused({ filters: [{ type: 'URLRewrite' }] });
   refused({ backendRefs: [{ kind: 'ServiceImport', name: 'a' }] });
   refused({ matches: [{ cookies: [] }] });
-  refused({ retry: {} });
-  refused({ timeouts: { request: '0s' } });
+  refused({ retry: { codes: [200] } });
+  refused({ retry: { attempts: 0 } });
+  refused({ timeouts: { request: '0' } });
+  refused({ timeouts: { request: '1s', backendRequest: '2s' } });
   refused({ backendRefs: [{ name: 'a', weight: -1 }] });
   refused({}, { parentRefs: [] });
   refused({}, { parentRefs: [{ kind: 'Pod', name: 'a' }] });
@@ -270,6 +284,180 @@ test('what is not served is refused, not passed over', () => {
   refused({ matches: Array.from({ length: 65 }, () => ({})) });
   assert.equal(httpRouteSchema.safeParse({ ...http({}), apiVersion: 'v1' }).success, false);
   assert.equal(grpcRouteSchema.safeParse(grpc({ timeouts: {} })).success, false);
-  const regular = { type: 'RegularExpression', service: '.*' };
-  assert.equal(grpcRouteSchema.safeParse(grpc({ matches: [{ method: regular }] })).success, false);
+});
+
+const filters = (...list: object[]) => ({ filters: list });
+const redirects = (path: object) => ({ type: 'RequestRedirect', requestRedirect: { path } });
+const mirrors = (more: object = {}) => ({
+  type: 'RequestMirror',
+  requestMirror: { backendRef: { name: 'copy', port: 80 }, ...more },
+});
+const allows = (cors: object) => ({ type: 'CORS', cors });
+
+test('what the Gateway API knows and Tulle does not serve is refused with what to do', () => {
+  const extension = { type: 'ExtensionRef', extensionRef: { group: 'x.test', kind: 'X', name: 'x' } };
+  const told = 'is not served; Tulle has no filters of its own, remove it or use another type';
+  assert.deepEqual(refused(filters(extension)), [told]);
+  assert.deepEqual(refused({ backendRefs: [{ name: 'a', ...filters(extension) }] }), [told]);
+  assert.deepEqual(refused({ sessionPersistence: { type: 'Cookie' } }), [
+    'is not served; it is experimental in the Gateway API, remove it',
+  ]);
+  for (const one of [redirects({}), mirrors(), allows({}), { type: 'URLRewrite', urlRewrite: {} }])
+    assert.deepEqual(refused({ backendRefs: [{ name: 'a', ...filters(one) }] }), [
+      'is not served in backendRefs; write it among the filters of the rule',
+    ]);
+});
+
+test('filters stand once, but for mirrors, and a redirect alone', () => {
+  const modifies = { type: 'RequestHeaderModifier', requestHeaderModifier: {} };
+  const redirect = { type: 'RequestRedirect', requestRedirect: {} };
+  const rewrite = { type: 'URLRewrite', urlRewrite: {} };
+  const twice = (type: string) => [`has ${type} twice; write it once`];
+  assert.deepEqual(refused(filters(modifies, modifies)), twice('RequestHeaderModifier'));
+  assert.deepEqual(refused(filters(allows({}), allows({}))), twice('CORS'));
+  assert.deepEqual(
+    refused({ backendRefs: [{ name: 'a', ...filters(modifies, modifies) }] }),
+    twice('RequestHeaderModifier'),
+  );
+  assert.deepEqual(refused(filters(redirect, rewrite)), [
+    'has RequestRedirect and URLRewrite; write one of them',
+  ]);
+  assert.deepEqual(refused({ ...filters(redirect), backendRefs: [{ name: 'a' }] }), [
+    'is never used; the rule answers with a redirect, remove one of them',
+  ]);
+  assert.equal(httpRule(filters(mirrors(), mirrors()))?.mirrors?.length, 2);
+});
+
+test('a prefix can be replaced only where one matched', () => {
+  const prefix = { type: 'ReplacePrefixMatch', replacePrefixMatch: '/new' };
+  for (const one of [redirects(prefix), { type: 'URLRewrite', urlRewrite: { path: prefix } }]) {
+    const rule = { ...pathMatch('/old', 'Exact'), ...filters(one) };
+    assert.deepEqual(refused(rule), [
+      'has a path that is no PathPrefix; ReplacePrefixMatch replaces the prefix that matched',
+    ]);
+    assert.ok(httpRule({ ...pathMatch('/old', 'PathPrefix'), ...filters(one) }));
+  }
+  assert.deepEqual(httpRule(filters(redirects(prefix)))?.redirect, { prefix: '/new' });
+  const nothing = { type: 'ReplacePrefixMatch', replacePrefixMatch: '' };
+  assert.deepEqual(httpRule(filters(redirects(nothing)))?.redirect, { prefix: '/' });
+  const full = { type: 'ReplaceFullPath', replaceFullPath: 'all' };
+  assert.deepEqual(httpRule(filters(redirects(full)))?.redirect, { path: '/all' });
+});
+
+test('mirrors take a share: all, a percentage or a fraction', () => {
+  const share = (more?: object) => httpRule(filters(mirrors(more)))?.mirrors?.[0];
+  assert.deepEqual(share(), { service: 'shop/copy', share: 1 });
+  assert.equal(share({ percent: 0 })?.share, 0);
+  assert.equal(share({ percent: 20 })?.share, 0.2);
+  assert.equal(share({ fraction: { numerator: 5 } })?.share, 0.05);
+  assert.equal(share({ fraction: { numerator: 1, denominator: 4 } })?.share, 0.25);
+  refused(filters(mirrors({ percent: 101 })));
+  assert.deepEqual(refused(filters(mirrors({ percent: 1, fraction: { numerator: 1 } }))), [
+    'is given beside percent; write one of them',
+  ]);
+  assert.deepEqual(refused(filters(mirrors({ fraction: { numerator: 3, denominator: 2 } }))), [
+    'is more than the denominator; at most every request is copied, once',
+  ]);
+  const call = { name: 'x', namespace: 'shop' };
+  const read = grpcRouteSchema.parse({ ...grpc(filters(mirrors())), metadata: call });
+  assert.deepEqual(normalRoute(read).rules[0]?.mirrors, [{ service: 'shop/copy', share: 1 }]);
+});
+
+test('CORS: what is not said is nothing, but for the age', () => {
+  assert.deepEqual(httpRule(filters(allows({ allowOrigins: ['https://*.shop.test:8443'] })))?.cors, {
+    allowOrigins: ['https://*.shop.test:8443'],
+    allowCredentials: false,
+    allowMethods: [],
+    allowHeaders: [],
+    exposeHeaders: [],
+    maxAge: 5,
+  });
+  for (const origin of [
+    'shop.test',
+    'https://a/b',
+    'https://a*b.test',
+    'ftp://a',
+    'https://a\r\nx: 1',
+    'null',
+  ])
+    assert.deepEqual(refused(filters(allows({ allowOrigins: [origin] }))), [
+      'is not an origin; write it like https://www.example.com, https://*.example.com or *',
+    ]);
+  assert.deepEqual(refused(filters(allows({ allowMethods: ['*', 'GET'] }))), [
+    'has * beside others; write * alone',
+  ]);
+  refused(filters(allows({ maxAge: 0 })));
+});
+
+test('headers that one backend changes are its own', () => {
+  const set = { set: [{ name: 'Backend', value: 'v1' }] };
+  const backendRefs = [
+    {
+      name: 'v1',
+      ...filters(
+        { type: 'RequestHeaderModifier', requestHeaderModifier: set },
+        { type: 'ResponseHeaderModifier', responseHeaderModifier: { remove: ['server'] } },
+      ),
+    },
+    { name: 'v2' },
+  ];
+  const backends = [
+    {
+      service: 'shop/v1',
+      weight: 1,
+      requestHeaders: { set: [['Backend', 'v1']], add: [], remove: [] },
+      responseHeaders: { set: [], add: [], remove: ['server'] },
+    },
+    { service: 'shop/v2', weight: 1 },
+  ];
+  assert.deepEqual(httpRule({ backendRefs })?.backends, backends);
+  assert.deepEqual(normalRoute(grpcRouteSchema.parse(grpc({ backendRefs }))).rules[0]?.backends, backends);
+});
+
+test('retries and times: 0s is none', () => {
+  const rule = httpRule({
+    retry: { attempts: 3, codes: [500, 503], backoff: '1s500ms' },
+    timeouts: { request: '0s', backendRequest: '1m30s' },
+  });
+  assert.deepEqual(rule?.retry, { attempts: 3, codes: [500, 503], backoffMs: 1500 });
+  assert.equal(rule?.timeoutMs, 0);
+  assert.equal(rule?.tryTimeoutMs, 90_000);
+  assert.deepEqual(httpRule({ retry: {} })?.retry, { codes: [] });
+  assert.equal(httpRule({ timeouts: { request: '99999h' } })?.timeoutMs, 24 * 3_600_000);
+});
+
+test('gRPC services and methods as expressions are a path as an expression', () => {
+  const path = (method: object) => grpcMatch({ method: { type: 'RegularExpression', ...method } })?.path;
+  const type = 'RegularExpression';
+  assert.deepEqual(path({ service: 'shop\\..*', method: 'Get.*' }), {
+    type,
+    value: '/(?:shop\\..*)/(?:Get.*)',
+  });
+  assert.deepEqual(path({ service: 'a|b' }), { type, value: '/(?:a|b)/(?:[^/]+)' });
+  assert.deepEqual(path({ method: 'Get' }), { type, value: '/(?:[^/]+)/(?:Get)' });
+  assert.equal(
+    grpcRouteSchema.safeParse(grpc({ matches: [{ method: { type, service: '(' } }] })).success,
+    false,
+  );
+});
+
+test('of several matches of one header only the first counts, in whatever case', () => {
+  const headers = [
+    { name: 'X-A', value: '1' },
+    { name: 'x-a', value: '2' },
+  ];
+  assert.deepEqual(httpRule({ matches: [{ headers }] })?.matches[0]?.headers, [
+    { name: 'x-a', type: 'Exact', value: '1' },
+  ]);
+});
+
+test('a section of a Gateway is kept, and names may have dots', () => {
+  const read = httpRouteSchema.parse(
+    http({}, { parentRefs: [{ name: 'edge.example.test', sectionName: 'https' }] }),
+  );
+  assert.deepEqual(normalRoute(read).parents, [
+    { kind: 'Gateway', key: 'shop/edge.example.test', sectionName: 'https' },
+  ]);
+  const named = { ...http({}), metadata: { name: 'v1.orders', namespace: 'shop' } };
+  assert.equal(normalRoute(httpRouteSchema.parse(named)).name, 'shop/v1.orders');
 });

@@ -83,6 +83,7 @@ test('what is not said has its default', () => {
     access: [],
     aggregates: [],
     gateways: [],
+    gatewayPolicies: new Map(),
     quotas: { store: 'memory' },
   });
 });
@@ -176,13 +177,16 @@ test('a backend that does not exist is told with a guess', () => {
   ]);
 });
 
-test('a parent that does not exist is told, a gateway as well as a service', () => {
+test('a parent that does not exist is told, a gateway or listener set as well as a service', () => {
   const rules = 'rules: [{ backendRefs: [{ name: web }] }]';
   assert.deepEqual(refused(route(`{ parentRefs: [{ kind: Service, name: wbe }], ${rules} }`)), [
     'm.yaml:8:49 routes[0].spec.parentRefs[0].name: Service shop/wbe does not exist in this file; perhaps shop/web was meant',
   ]);
   assert.deepEqual(refused(route(`{ parentRefs: [{ name: web }], ${rules} }`)), [
     'm.yaml:8:34 routes[0].spec.parentRefs[0].name: Gateway shop/web does not exist in this file; there are none',
+  ]);
+  assert.deepEqual(refused(route(`{ parentRefs: [{ kind: ListenerSet, name: web }], ${rules} }`)), [
+    'm.yaml:8:53 routes[0].spec.parentRefs[0].name: ListenerSet shop/web does not exist in this file; there are none',
   ]);
 });
 
@@ -201,10 +205,10 @@ test('of two routes of one name, the one that is wrong is told', () => {
   );
 });
 
-test('a rule whose requests would all be answered 503 is told, a redirect is not', () => {
+test('a rule whose requests would all be answered 500 is told, a redirect is not', () => {
   const spec = (rule: string) => `{ parentRefs: [{ kind: Service, name: web }], rules: [${rule}] }`;
   const told = [
-    'warning m.yaml:8:65 routes[0].spec.rules[0]: has no backend with a weight above 0: its requests are answered 503; name a backend',
+    'warning m.yaml:8:65 routes[0].spec.rules[0]: has no backend with a weight above 0: its requests are answered 500; name a backend',
   ];
   assert.deepEqual(taken(route(spec('{ matches: [] }'))).told, told);
   assert.deepEqual(taken(route(spec('{ backendRefs: [{ name: web, weight: 0 }] }'))).told, told);
@@ -230,7 +234,7 @@ test('a TLSRoute is read, and told what its connections would meet', () => {
 test('what is wrong inside a route is told at its place', () => {
   const spec = '{ parentRefs: [{ kind: Service, name: web }], rules: [{ filters: [{ type: Mirror }] }] }';
   assert.deepEqual(refused(route(spec)), [
-    'm.yaml:8:85 routes[0].spec.rules[0].filters[0].type: "Mirror" is none of what can stand here; write RequestHeaderModifier, ResponseHeaderModifier, RequestRedirect, URLRewrite',
+    'm.yaml:8:85 routes[0].spec.rules[0].filters[0].type: "Mirror" is none of what can stand here; write RequestHeaderModifier, ResponseHeaderModifier, RequestRedirect, URLRewrite, RequestMirror, CORS, ExtensionRef',
   ]);
   const status = '{ type: RequestRedirect, requestRedirect: { statusCode: 304 } }';
   assert.deepEqual(refused(route(spec.replace('{ type: Mirror }', status))), [
@@ -266,12 +270,14 @@ test('the target of a policy that does not exist is told with a guess', () => {
   );
 });
 
-test('a policy about what it would not be enforced for is refused', () => {
-  const text = `${policy('TrafficPolicy', '{ targetRef: { kind: Gateway, name: edge }, timeout: 1s }')}gateway:
+const EDGE = `gateway:
   - { apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: { name: edge, namespace: shop }, spec: { listeners: [{ name: h, port: 80, protocol: HTTP }] } }
 `;
-  assert.deepEqual(refused(text), [
-    'm.yaml:8:47 policies[0].spec.targetRef.name: a TrafficPolicy about a Gateway is not enforced by this version; target a Service',
+
+test('an AccessPolicy about what it would not be enforced for is refused', () => {
+  const text = `${policy('AccessPolicy', '{ targetRef: { kind: Gateway, name: edge } }')}${EDGE}`;
+  assert.deepEqual(refused(text).slice(-1), [
+    'm.yaml:8:47 policies[0].spec.targetRef.name: a AccessPolicy about a Gateway is not enforced by this version; target a Service',
   ]);
 });
 

@@ -2,7 +2,7 @@ import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument, vis
 import type * as z from 'zod';
 import { type AccessPolicy, accessPolicySchema } from './access-policy.ts';
 import { aggregateSchema } from './aggregate.ts';
-import { parseAnnotations, parseFields } from './annotations/parse.ts';
+import { parseAnnotations, parseFields, parseRouteFields } from './annotations/parse.ts';
 import { DEFAULT_SETTINGS } from './default-settings.ts';
 import { gatewaySchema } from './gateway.ts';
 import { grpcRouteSchema, httpRouteSchema, normalRoute } from './http-route.ts';
@@ -11,6 +11,13 @@ import { metadataSchema } from './metadata.ts';
 import { nearest } from './nearest.ts';
 import { type Problem, showValue } from './problem.ts';
 import { type Route, TLS_ROUTE } from './route.ts';
+import {
+  type AttachedPolicy,
+  policyOfRule,
+  type RoutePolicy,
+  sectionProblem,
+  withPolicies,
+} from './route-policy.ts';
 import { type Salvaged, salvage } from './salvage.ts';
 import { fieldPath, type Locate, schemaProblems } from './schema-problems.ts';
 import { type Service, serviceKey } from './service.ts';
@@ -156,8 +163,9 @@ class MeshReader {
     }
     const { trustDomain, quotas } = outer.data ?? meshFileSchema.parse({});
     const lists: Salvaged = outer.data ?? salvage(value);
-    const routes = this.routes(lists.routes);
     const policies = this.policies(lists.policies);
+    const attached = this.attachedPolicies(policies.traffic);
+    const routes = this.routes(lists.routes, attached);
     const gateways = lists.gateway.flatMap(
       (entry, index) => (entry && this.document(gatewaySchema, entry, ['gateway', index])) ?? [],
     );
@@ -171,6 +179,7 @@ class MeshReader {
       access: policies.access,
       aggregates: policies.aggregates,
       gateways,
+      gatewayPolicies: gatewayPolicies(gateways, attached),
       quotas,
     };
     this.checkNames(mesh);
@@ -214,21 +223,45 @@ class MeshReader {
     return undefined;
   }
 
-  private routes(entries: Salvaged['routes']): Route[] {
+  /** Policies about routes and Gateways, by what they are about; the later above the earlier. */
+  private attachedPolicies(traffic: readonly TrafficPolicy[]): Attached {
+    const attached: Attached = new Map();
+    for (const policy of traffic) {
+      const target = targetOf(policy);
+      if (target.startsWith('Service ')) continue;
+      const { targetRef, ...fields } = policy.spec;
+      const read = parseRouteFields(fields, (field) => field);
+      for (const problem of read.problems)
+        this.add(problem, [...(this.places.get(policy) ?? []), 'spec', problem.field]);
+      const section = targetRef.sectionName;
+      const one = { policy: read.policy, ...(section !== undefined && { section }) };
+      attached.set(target, [...(attached.get(target) ?? []), one]);
+    }
+    return attached;
+  }
+
+  private routes(entries: Salvaged['routes'], attached: Attached): Route[] {
+    const placed = (route: Route, path: readonly PropertyKey[]) => {
+      const policies = attached.get(`${route.kind} ${route.name}`) ?? [];
+      return this.placed(
+        withPolicies(route, ({ name }) => policyOfRule(policies, name)),
+        path,
+      );
+    };
     return entries.flatMap((entry, index) => {
       if (entry === undefined) return [];
       const path = ['routes', index];
       if (entry.kind === 'HTTPRoute') {
         const read = this.document(httpRouteSchema, entry, path);
-        return read === undefined ? [] : [this.placed(normalRoute(read), path)];
+        return read === undefined ? [] : [placed(normalRoute(read), path)];
       }
       if (entry.kind === 'GRPCRoute') {
         const read = this.document(grpcRouteSchema, entry, path);
-        return read === undefined ? [] : [this.placed(normalRoute(read), path)];
+        return read === undefined ? [] : [placed(normalRoute(read), path)];
       }
       if (entry.kind === TLS_ROUTE) {
         const read = this.document(tlsRouteSchema, entry, path);
-        return read === undefined ? [] : [this.placed(normalTlsRoute(read), path)];
+        return read === undefined ? [] : [placed(normalTlsRoute(read), path)];
       }
       return this.unknownKind(entry.kind, ['HTTPRoute', 'GRPCRoute', TLS_ROUTE], path) ?? [];
     });
@@ -346,10 +379,12 @@ class MeshReader {
   private checkRoutes(mesh: Mesh): void {
     const services = new Set(mesh.services.map(({ service }) => serviceKey(service)));
     const gateways = new Set(mesh.gateways.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`));
+    // Files have no ListenerSets.
+    const parents = { Service: services, Gateway: gateways, ListenerSet: new Set<string>() };
     for (const route of mesh.routes) {
       const path = [...(this.places.get(route) ?? []), 'spec'];
       for (const [at, parent] of route.parents.entries()) {
-        const known = parent.kind === 'Service' ? services : gateways;
+        const known = parents[parent.kind];
         if (!known.has(parent.key))
           this.unknownName(
             `${parent.kind} ${parent.key}`,
@@ -368,9 +403,18 @@ class MeshReader {
               [...path, 'rules', ruleIndex, 'backendRefs', at, 'name'],
             );
         }
+        for (const { service } of rule.mirrors ?? []) {
+          if (!services.has(service))
+            this.unknownName(
+              `Service ${service}`,
+              service,
+              [...services],
+              [...path, 'rules', ruleIndex, 'filters'],
+            );
+        }
         const total = rule.backends.reduce((sum, { weight }) => sum + weight, 0);
-        if (total === 0 && rule.redirect === undefined) {
-          const what = route.kind === TLS_ROUTE ? 'connections are reset' : 'requests are answered 503';
+        if (total === 0 && rule.redirect === undefined && rule.policy?.set.directResponse === undefined) {
+          const what = route.kind === TLS_ROUTE ? 'connections are reset' : 'requests are answered 500';
           const message = `has no backend with a weight above 0: its ${what}`;
           this.add({ severity: 'warning', value: '', message, meant: 'name a backend' }, [
             ...path,
@@ -408,8 +452,9 @@ class MeshReader {
     ];
     for (const policy of [...policies.traffic, ...policies.access]) {
       const target = targetOf(policy);
-      const path = [...(this.places.get(policy) ?? []), 'spec', 'targetRef', 'name'];
-      if (!known.includes(target)) this.unknownName(target, target, known, path);
+      const path = [...(this.places.get(policy) ?? []), 'spec', 'targetRef'];
+      if (!known.includes(target)) this.unknownName(target, target, known, [...path, 'name']);
+      else if (policy.kind === 'TrafficPolicy') this.checkSection(policy, mesh.routes, path);
       else if (!target.startsWith('Service ')) {
         this.add(
           {
@@ -418,11 +463,25 @@ class MeshReader {
             message: `a ${policy.kind} about a ${target.split(' ', 1)[0]} is not enforced by this version`,
             meant: 'target a Service',
           },
-          path,
+          [...path, 'name'],
           true,
         );
       }
     }
+  }
+
+  private checkSection(policy: TrafficPolicy, routes: readonly Route[], path: readonly PropertyKey[]): void {
+    const { sectionName } = policy.spec.targetRef;
+    if (sectionName === undefined) return;
+    const target = targetOf(policy);
+    const route = routes.find(({ kind, name }) => `${kind} ${name}` === target);
+    const names = route?.rules.flatMap(({ name }) => name ?? []);
+    if (names?.includes(sectionName)) return;
+    this.add(
+      { severity: 'error', value: showValue(sectionName), ...sectionProblem(names) },
+      [...path, 'sectionName'],
+      true,
+    );
   }
 }
 
@@ -432,6 +491,19 @@ interface Policies {
   readonly traffic: TrafficPolicy[];
   readonly access: AccessPolicy[];
   readonly aggregates: z.infer<typeof aggregateSchema>[];
+}
+
+/** By the kind and name of what they are about. */
+type Attached = Map<string, AttachedPolicy[]>;
+
+function gatewayPolicies(gateways: Mesh['gateways'], attached: Attached): Map<string, RoutePolicy> {
+  return new Map(
+    gateways.flatMap(({ metadata }) => {
+      const key = `${metadata.namespace}/${metadata.name}`;
+      const policy = policyOfRule(attached.get(`Gateway ${key}`) ?? [], undefined);
+      return policy === undefined ? [] : [[key, policy] as const];
+    }),
+  );
 }
 
 function targetOf(policy: {

@@ -2,7 +2,9 @@ import * as z from 'zod';
 import type { AccessPolicy } from './access-policy.ts';
 import type { Aggregate } from './aggregate.ts';
 import type { Gateway } from './gateway.ts';
+import { parseStoreAddress, STORE_MEANT } from './quotas/store-address.ts';
 import type { Route } from './route.ts';
+import type { RoutePolicy } from './route-policy.ts';
 import type { Service } from './service.ts';
 import { serviceSchema } from './service.ts';
 import type { TrafficSettings } from './traffic-policy.ts';
@@ -15,6 +17,8 @@ export interface Mesh {
   readonly access: readonly AccessPolicy[];
   readonly aggregates: readonly Aggregate[];
   readonly gateways: readonly Gateway[];
+  /** What holds for all routes of a Gateway, by its `namespace/name`. */
+  readonly gatewayPolicies: ReadonlyMap<string, RoutePolicy>;
   readonly quotas: { readonly store: string };
 }
 
@@ -38,8 +42,10 @@ export const meshFileSchema = z.strictObject({
     .strictObject({
       store: z
         .string()
-        .regex(/^(memory|rediss?:\/\/\S+)$/, {
-          error: 'is not a quota store; write memory, redis://HOST:PORT or rediss://HOST:PORT',
+        .max(2000)
+        .superRefine((text, context) => {
+          const wrong = parseStoreAddress(text);
+          if (typeof wrong === 'string') context.addIssue(`${wrong}; ${STORE_MEANT}`);
         })
         .default('memory'),
     })

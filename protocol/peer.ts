@@ -1,11 +1,12 @@
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { parseSpiffeId } from './spiffe.ts';
+import { subjectUris } from './subject-uris.ts';
 
 /** The one URI among the subject's names, or undefined: two would leave it to the reader whom to believe. */
 export function spiffeUri(certificate: X509Certificate): string | undefined {
-  const uris = (certificate.subjectAltName ?? '').split(', ').filter((name) => name.startsWith('URI:'));
-  return uris.length === 1 ? uris[0]?.slice('URI:'.length) : undefined;
+  const uris = subjectUris(certificate);
+  return uris.length === 1 ? uris[0] : undefined;
 }
 
 /**

@@ -85,3 +85,10 @@ test('a text without credentials stays as it is', () => {
     assert.equal(withoutCredentials(text), text);
   }
 });
+
+test('an attacker who writes a long text of nothing but "://" keeps nobody busy', () => {
+  // With backtracking this takes hours.
+  const text = '://'.repeat(3_000_000);
+  assert.equal(withoutCredentials(text), text);
+  assert.equal(withoutCredentials(`${text}@x`), '://***@x');
+});

@@ -19,8 +19,6 @@ export interface Problem {
 
 const MAX_VALUE = 60;
 const SECRET_FIELD = /token|secret|password|key$|store$/i;
-/** To the last @: a password may have an @, a / or a space in it. */
-const CREDENTIALS = /:\/\/.*@/s;
 /** What could end the line, or make a terminal do something. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
@@ -45,9 +43,14 @@ export function showValue(value: unknown, field = ''): string {
   return shorten(typeof value === 'string' ? JSON.stringify(withoutCredentials(text)) : text);
 }
 
-/** A text in which the credentials of a URL are blotted out. */
+/**
+ * A text in which the credentials of a URL are blotted out, to the last @: a password may have an @, a / or a space in
+ * it. No regular expression: texts come from strangers and may be long, and it would try each of a thousand "://".
+ */
 export function withoutCredentials(text: string): string {
-  return text.replace(CREDENTIALS, '://***@');
+  const begin = text.indexOf('://');
+  const end = text.lastIndexOf('@');
+  return begin < 0 || end < begin + 3 ? text : `${text.slice(0, begin)}://***@${text.slice(end + 1)}`;
 }
 
 function shorten(text: string): string {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_SETTINGS } from './default-settings.ts';
 import { parseMesh } from './mesh-file.ts';
-import { resourcesOf } from './resources.ts';
+import { mayBeTold, resourcesOf, versioned } from './resources.ts';
 
 const SERVICES = `
 services:
@@ -115,4 +116,18 @@ test('a changed policy changes the version of its target', () => {
   const other = versions(ROUTED.replace('clients: [web]', 'clients: [orders]'));
   assert.notEqual(one['shop/orders'], other['shop/orders']);
   assert.equal(one['shop/web'], other['shop/web']);
+});
+
+test('an attacker who asks for the policy of a pod that is not his is not told', () => {
+  const settings = DEFAULT_SETTINGS;
+  const workload = versioned({
+    kind: 'workload' as const,
+    key: 'shop/orders-7d',
+    identity: 'shop/orders',
+    terminating: false,
+    ports: [],
+    otherPorts: settings,
+  });
+  assert.equal(mayBeTold(workload, 'shop/orders'), true);
+  assert.equal(mayBeTold(workload, 'shop/web'), false);
 });

@@ -1,3 +1,4 @@
+import type { RoutePolicy } from './route-policy.ts';
 import type { ServiceKey } from './service.ts';
 
 /** Kind of the routes that choose by the server name of a TLS connection; all others choose by requests. */
@@ -15,17 +16,27 @@ export interface Route {
   readonly rules: readonly RouteRule[];
 }
 
+/** What names a route among those of all kinds. */
+export function routeKey({ kind, name }: Route): string {
+  return `${kind} ${name}`;
+}
+
 interface RouteParent {
-  readonly kind: 'Service' | 'Gateway';
+  readonly kind: 'Service' | 'Gateway' | 'ListenerSet';
   /** `namespace/name`. */
   readonly key: string;
   readonly port?: number;
+  /** Of a Gateway or a ListenerSet: the listener that is meant. */
+  readonly sectionName?: string;
 }
 
 export interface RouteRule {
+  readonly name?: string;
+  /** What TrafficPolicies say of its requests; what the rule says itself goes before it. */
+  readonly policy?: RoutePolicy;
   /** One of them is enough; none: every request. */
   readonly matches: readonly RouteMatch[];
-  readonly backends: readonly { readonly service: ServiceKey; readonly weight: number }[];
+  readonly backends: readonly RouteBackend[];
   readonly requestHeaders?: HeaderChanges;
   readonly responseHeaders?: HeaderChanges;
   readonly redirect?: {
@@ -33,11 +44,54 @@ export interface RouteRule {
     readonly hostname?: string;
     readonly port?: number;
     readonly path?: string;
+    /** Takes the place of the prefix that matched. */
+    readonly prefix?: string;
     readonly status?: number;
   };
   readonly rewrite?: { readonly hostname?: string; readonly path?: string; readonly prefix?: string };
   readonly timeoutMs?: number;
   readonly tryTimeoutMs?: number;
+  /** Who gets copies of requests; their answers are thrown away. */
+  readonly mirrors?: readonly RouteMirror[];
+  readonly cors?: CorsPolicy;
+  readonly retry?: RouteRetry;
+}
+
+export interface RouteMirror {
+  readonly service: ServiceKey;
+  /** The share of requests that is copied, from 0 to 1. */
+  readonly share: number;
+  /** Why it cannot be used: it gets no copies. */
+  readonly invalid?: string;
+}
+
+/** HTTPCORSFilter of the Gateway API (Fetch standard, section 3.3). */
+export interface CorsPolicy {
+  /** `https://*.example.com` and `*` as well. */
+  readonly allowOrigins: readonly string[];
+  readonly allowCredentials: boolean;
+  readonly allowMethods: readonly string[];
+  readonly allowHeaders: readonly string[];
+  readonly exposeHeaders: readonly string[];
+  /** In seconds. */
+  readonly maxAge: number;
+}
+
+/** HTTPRouteRetry of the Gateway API (GEP-1731). */
+export interface RouteRetry {
+  readonly attempts?: number;
+  readonly codes: readonly number[];
+  readonly backoffMs?: number;
+}
+
+export interface RouteBackend {
+  readonly service: ServiceKey;
+  readonly weight: number;
+  /** Why it cannot be used (Gateway API: its share of requests is answered 500). */
+  readonly invalid?: string;
+  /** Of requests that go to this backend, after the rule's. */
+  readonly requestHeaders?: HeaderChanges;
+  readonly responseHeaders?: HeaderChanges;
 }
 
 export interface HeaderChanges {

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { ADDRESS_MEANT, type Endpoint, endpointSchema, isAddress } from './endpoint.ts';
 
-/** `namespace/name`. */
+/** `namespace/name` in a mesh file; in Kubernetes each port is a service of its own, `namespace/name:port`. */
 export type ServiceKey = string;
 
 export const nameSchema = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, {

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { metadataSchema } from './metadata.ts';
+import { objectMetadataSchema } from './metadata.ts';
 import { type Route, TLS_ROUTE } from './route.ts';
 import {
   apiVersionSchema,
@@ -12,7 +12,9 @@ import {
 
 const tlsParentRef = parentRefSchema.extend({
   kind: z
-    .literal('Gateway', { error: 'is not a kind of parent of a TLSRoute; write Gateway' })
+    .enum(['Gateway', 'ListenerSet'], {
+      error: 'is not a kind of parent of a TLSRoute; write Gateway or ListenerSet',
+    })
     .default('Gateway'),
 });
 
@@ -20,7 +22,7 @@ const tlsParentRef = parentRefSchema.extend({
 export const tlsRouteSchema = z.strictObject({
   apiVersion: apiVersionSchema,
   kind: z.literal(TLS_ROUTE),
-  metadata: metadataSchema,
+  metadata: objectMetadataSchema,
   spec: z.strictObject({
     parentRefs: z.array(tlsParentRef).min(1).max(32),
     hostnames: z.array(hostnameSchema).min(1).max(16),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exchangeFor, headOf } from '../test/fixture/request-exchange.ts';
 import { Exchange } from './exchange.ts';
+import type { MessageHead } from './http/message-head.ts';
 
 test('a target is taken apart at its first question mark', () => {
   for (const [target, path, query] of [
@@ -85,4 +86,16 @@ test('notes are kept in the order in which policies decided', () => {
     { policy: 'mtls', decision: 'refused', detail: 'one' },
     { policy: 'allow', decision: 'allowed', detail: 'two' },
   ]);
+});
+
+test('a match of the header host finds the authority of HTTP/2 too', () => {
+  assert.equal(exchangeFor('/', [], { host: 'App:80' }).header('host'), 'App:80');
+  const head = {
+    ...headOf('request', 'GET / HTTP/1.0\r\n\r\n'),
+    authority: 'app.test',
+    get: () => undefined,
+  };
+  const exchange = new Exchange('gateway', head as unknown as MessageHead); // as far as it is asked
+  assert.equal(exchange.header('host'), 'app.test');
+  assert.equal(exchange.header('x-none'), undefined);
 });

@@ -1,7 +1,10 @@
+import { hostname } from 'node:os';
 import type { Endpoint as EndpointDescription } from '../protocol/endpoint.ts';
 import type { Resource } from '../protocol/resources.ts';
 import { VERSION } from '../protocol/version.ts';
 import type { ClusterParts } from './balancing/cluster.ts';
+import type { SubscriptionSessions } from './config/control-plane.ts';
+import { ownEndpointsPlain } from './config/own-endpoints.ts';
 import { sharedOut } from './config/shared-out.ts';
 import { openStandalone } from './config/standalone.ts';
 import type { Subscription } from './config/subscription.ts';
@@ -9,31 +12,38 @@ import { DEFAULT_LIMITS, type Limits } from './http/limits.ts';
 import { DEFAULT_HTTP2_LIMITS } from './http2/http2-limits.ts';
 import type { IdentitySource } from './identity/identity.ts';
 import { type Acceptor, accept } from './listeners/accept.ts';
-import { openAdmin } from './listeners/admin.ts';
+import { openAdminPorts } from './listeners/admin-ports.ts';
 import { certsView, configView, type Readiness } from './listeners/admin-views.ts';
 import type { ArrivalHost } from './listeners/arrival.ts';
 import { Connections } from './listeners/connections.ts';
 import { forwardedFor } from './listeners/forwarded-for.ts';
 import { GatewayRouter } from './listeners/gateway.ts';
+import type { GatewayPorts } from './listeners/gateway-ports.ts';
 import { HttpListener } from './listeners/http-listener.ts';
 import { InboundRouter } from './listeners/inbound.ts';
 import { InboundListener } from './listeners/inbound-listener.ts';
+import { Mirroring } from './listeners/mirroring.ts';
 import type { MtlsParts } from './listeners/mtls-parts.ts';
 import type { OpaqueHost } from './listeners/opaque-relay.ts';
 import { OutboundRouter } from './listeners/outbound.ts';
 import { OutboundServiceListener } from './listeners/outbound-service.ts';
 import { Overload } from './listeners/overload.ts';
 import type { RelayHost } from './listeners/relay.ts';
-import { type HttpParts, serveHttp } from './listeners/serve-http.ts';
+import { RetryChain } from './listeners/retry-chain.ts';
+import type { HttpParts } from './listeners/serve-http.ts';
 import { type SniPlan, sniOfServices } from './listeners/sni-router.ts';
 import { type Log, SILENT } from './log.ts';
 import { returnMemory } from './memory-return.ts';
 import { openIdentity } from './open-identity.ts';
 import type { Addresses, DataPlaneView, RunningSidecar, SidecarOptions } from './options.ts';
+import { openQuotas, Quotas } from './quotas/quotas.ts';
+import { policyOfService } from './routing/inbound-policy.ts';
 import { RunningServices } from './routing/services.ts';
+import type { RunningWorkload } from './routing/workload.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { Recorder } from './telemetry/recorder.ts';
 import { TimerWheel } from './transport/timer-wheel.ts';
+import type { BackendCall } from './upstream/backend-call.ts';
 import { type Carried, plainConnector, refusingConnector } from './upstream/connector.ts';
 
 const DRAIN_MS = 10_000;
@@ -41,6 +51,8 @@ const CONNECT_MS = 2_000;
 const MAX_QUEUE_MS = 250;
 const DETECT_MS = 1_000;
 const TCP_IDLE_MS = 3_600_000;
+/** How long a permissive pod waits, not ready, for a control plane. */
+const WITHOUT_AFTER_MS = 10_000;
 
 /**
  * Starts a data plane: configuration, identity, listeners, admin port. Resolves once all of them accept.
@@ -65,19 +77,29 @@ class Sidecar implements RunningSidecar {
   private readonly parts: ClusterParts;
   private readonly wheel = new TimerWheel();
   private readonly connections = new Connections();
+  /** Captured ones from outside the pod: apart, since they leave before the pod's own calls do. */
+  private readonly inboundConnections = new Connections();
   private readonly overload: Overload;
   private readonly tunnels: RelayHost['tunnels'] = new Set();
+  private readonly retryChain = new RetryChain();
   private readonly acceptors: Acceptor[] = [];
   private readonly closers: (() => void)[] = [];
   private readonly self: string;
   private readonly recorder: Recorder;
+  private readonly mirroring: Mirroring;
   private identity: IdentitySource | undefined = undefined;
   /** TLS is loaded only where there is an identity: it weighs 6 MB. */
   private mtls: MtlsParts | undefined = undefined;
   private subscription: Subscription | undefined = undefined;
+  /** Of the subscription, if it is to a control plane. */
+  private sessions: SubscriptionSessions | undefined = undefined;
+  private quotas = new Quotas();
   private services: RunningServices | undefined = undefined;
   private gateway: GatewayRouter | undefined = undefined;
+  private gatewayPorts: GatewayPorts | undefined = undefined;
   private inbound: InboundRouter | undefined = undefined;
+  private workload: RunningWorkload | undefined = undefined;
+  private readonly startedMs = performance.now();
   private draining: Promise<void> | undefined = undefined;
 
   constructor(options: SidecarOptions, log: Log) {
@@ -85,20 +107,18 @@ class Sidecar implements RunningSidecar {
     this.log = log;
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.overload = new Overload(options.maxQueueMs ?? MAX_QUEUE_MS);
+    this.self = selfOf(options);
     this.parts = {
-      connectorFor: (endpoint, carries) => this.connectorFor(endpoint, carries),
+      zone: () => options.zone ?? this.workload?.resource?.zone,
+      proxy: proxyName(options, this.self),
+      connectorFor: (endpoint, carries, call) => this.connectorFor(endpoint, carries, call),
       engineLimits: this.limits,
       wheel: this.wheel,
       connectMs: options.connectMs ?? CONNECT_MS,
       log,
     };
-    const { workload } = options;
-    const [namespace = 'default', name = 'unknown'] = workload?.service.split('/', 2) ?? [
-      options.namespace,
-      options.gateway ? 'gateway' : undefined,
-    ];
-    this.self = `${namespace}/${workload?.serviceAccount ?? name}`;
     this.recorder = new Recorder(this.self, options.accessLog ? log : undefined);
+    this.mirroring = new Mirroring({ limits: this.limits, wheel: this.wheel, counts: this.recorder.mirrors });
   }
 
   /** Listens while the configuration is still on its way: what comes meanwhile waits for it. */
@@ -111,17 +131,24 @@ class Sidecar implements RunningSidecar {
     if (this.identity !== undefined) this.mtls = await import('./listeners/mtls-parts.ts');
     const whole = file ?? (await this.connectSubscription());
     const { worker } = this.options;
-    const subscription = worker === undefined ? whole : sharedOut(whole, worker.of);
+    this.quotas = await openQuotas(this.sessions, this.options, this.log);
+    // Before the session that they are drawn by: what is left over is given back.
+    this.closers.unshift(() => this.quotas.close());
+    const shared = worker === undefined ? whole : sharedOut(whole, worker.of);
+    const { pod } = this.options;
+    const subscription = pod === undefined ? shared : ownEndpointsPlain(shared, pod.ips);
     this.subscription = subscription;
-    const services = new RunningServices(subscription, this.parts);
+    const services = new RunningServices(subscription, this.parts, this.self);
     this.services = services;
     this.identity?.onChange(() => services.renewConnectors());
     await Promise.all([
       this.openInbound(services),
       this.openOutbound(services),
       this.openOutboundServices(services),
+      this.openCapture(services, subscription),
       this.openGateway(services, subscription),
-      this.openAdminPort(),
+      this.openGatewayPorts(services, subscription),
+      this.openAdminPorts(),
       subscription.ready,
     ]);
     this.closing(returnMemory());
@@ -138,9 +165,10 @@ class Sidecar implements RunningSidecar {
     if (controlPlane === undefined || this.identity === undefined)
       throw new Error('a data plane needs --standalone MESH.YAML or --control-plane HOST:PORT');
     const { connectSubscription } = await import('./config/control-plane.ts');
-    return this.closing(
-      connectSubscription({ controlPlane, identity: this.identity, workload: this.self, log: this.log }),
-    );
+    const { identity, self: workload, log } = this;
+    const connected = connectSubscription({ controlPlane, identity, workload, log });
+    this.sessions = connected;
+    return this.closing(connected);
   }
 
   private closing<T extends { close(): void }>(part: T): T {
@@ -149,14 +177,26 @@ class Sidecar implements RunningSidecar {
   }
 
   /** Where the endpoint has an identity, mTLS or nothing: never plain text by mistake. */
-  private connectorFor(endpoint: EndpointDescription, carries: Carried) {
+  private connectorFor(endpoint: EndpointDescription, carries: Carried, call: BackendCall | undefined) {
     const { identity, mtls } = this;
-    if (endpoint.identity === undefined) return plainConnector(endpoint.address);
+    if (endpoint.identity === undefined)
+      return call === undefined
+        ? plainConnector(endpoint.address)
+        : this.tlsConnector(endpoint, carries, call);
     if (mtls === undefined)
       return refusingConnector(
         'the endpoint takes mesh mTLS only, and this proxy has no identity (--identity or --control-plane)',
       );
     return mtls.mtlsConnector(endpoint.address, endpoint.identity, () => identity?.current(), carries);
+  }
+
+  private tlsConnector({ address }: EndpointDescription, carries: Carried, { tls, own }: BackendCall) {
+    return (
+      this.mtls?.backendTlsConnector(address, tls, own, carries) ??
+      refusingConnector(
+        `the endpoint takes TLS only (BackendTLSPolicy ${tls.policy}), and this proxy has no TLS`,
+      )
+    );
   }
 
   private host(
@@ -171,7 +211,9 @@ class Sidecar implements RunningSidecar {
       wheel: this.wheel,
       limits: this.limits,
       overload: this.overload,
+      mirroring: this.mirroring,
       tunnels: this.tunnels,
+      retryChain: this.retryChain,
       tellsAll: !edge,
       trustsRequestId: !edge,
       plan,
@@ -186,21 +228,27 @@ class Sidecar implements RunningSidecar {
     if (inbound === undefined) return;
     if (workload === undefined)
       throw new Error('--inbound needs --workload NAMESPACE/NAME=HOST:PORT: where the application listens');
-    const router = new InboundRouter(services.pin(workload.service), workload.address, this.parts);
+    const source = policyOfService(services.pin(workload.service));
+    const router = new InboundRouter(source, workload.address, this.parts, this.quotas);
     this.inbound = router;
+    const { connections, identity, log, mtls, wheel } = this;
     const listener = new InboundListener({
+      connections,
+      identity,
+      mtls,
+      log,
+      wheel,
+      limits: this.detectLimits,
+    });
+    const port = Object.assign(router, {
       http: this.httpParts(this.host('inbound', () => router.plan())),
       opaque: this.opaqueHost('inbound', (caller) => router.admit(caller)),
-      limits: this.detectLimits,
-      identity: this.identity,
-      mtls: this.mtls,
-      workload: router,
     });
     this.closers.push(
       () => listener.close(),
       () => router.close(),
     );
-    this.addresses.inbound = await this.listen(inbound, (socket) => listener.onSocket(socket));
+    this.addresses.inbound = await this.listen(inbound, (socket) => listener.onSocket(socket, port));
   }
 
   private async openOutbound(services: RunningServices): Promise<void> {
@@ -223,14 +271,50 @@ class Sidecar implements RunningSidecar {
     for (const { service: key, address } of outboundServices) {
       const service = services.pin(key);
       const http = this.httpParts(this.host('outbound', (exchange) => service.planFor(exchange)));
-      const listener = new OutboundServiceListener({
-        service,
-        opaque: this.opaqueHost('outbound'),
-        limits: this.detectLimits,
-        serveHttp: (transport, first, protocol) => serveHttp(http, protocol, transport, first),
-      });
+      const parts = { opaque: this.opaqueHost('outbound'), limits: this.detectLimits, httpFor: () => http };
+      const listener = new OutboundServiceListener(parts, service);
       bound[key] = await this.listen(address, (socket) => listener.onSocket(socket));
     }
+  }
+
+  /** What only a pod needs is loaded only there. */
+  private async openCapture(services: RunningServices, subscription: Subscription): Promise<void> {
+    const { pod } = this.options;
+    if (pod === undefined) return;
+    const [{ openCapture }, { RunningWorkload }] = await Promise.all([
+      import('./listeners/capture.ts'),
+      import('./routing/workload.ts'),
+    ]);
+    const workload = new RunningWorkload(subscription, pod.key, pod.mtls, pod.opaquePorts);
+    this.workload = workload;
+    const { inboundConnections, identity, mtls, wheel, log } = this;
+    let zone: string | undefined;
+    workload.onChange((resource) => {
+      if (resource.terminating) inboundConnections.leave();
+      if (resource.zone === zone) return;
+      zone = resource.zone;
+      services.zoneChanged();
+    });
+    const of = (kind: 'inbound' | 'outbound') => (kind === 'inbound' ? inboundConnections : this.connections);
+    const capture = await openCapture({
+      pod,
+      workload,
+      services,
+      subscription,
+      clusters: this.parts,
+      quotas: this.quotas,
+      identity,
+      mtls,
+      inboundConnections,
+      wheel,
+      log,
+      limits: this.detectLimits,
+      httpParts: (kind, plan) => this.httpParts(this.host(kind, plan), of(kind)),
+      opaqueHost: (kind, admit) => this.opaqueHost(kind, admit, of(kind)),
+      listen: (address, onSocket) => this.listen(address, onSocket),
+    });
+    Object.assign(this.addresses, capture.addresses);
+    this.closing(capture);
   }
 
   private async openGateway(services: RunningServices, subscription: Subscription): Promise<void> {
@@ -238,7 +322,7 @@ class Sidecar implements RunningSidecar {
     if (gateway === undefined) return;
     if (gatewayName === undefined) await subscription.ready;
     const name = gatewayName ?? onlyGateway(subscription);
-    const router = new GatewayRouter(services, name);
+    const router = new GatewayRouter(services, name, this.quotas);
     this.gateway = router;
     subscription.onResource((resource: Resource) => {
       if (resource.kind === 'gateway' && resource.key === name) router.update(resource);
@@ -255,8 +339,30 @@ class Sidecar implements RunningSidecar {
     );
   }
 
-  private httpParts(host: RelayHost): HttpParts {
-    return { host, limits: this.limits, http2: DEFAULT_HTTP2_LIMITS, connections: this.connections };
+  /** Ends TLS, which is loaded only here. */
+  private async openGatewayPorts(services: RunningServices, subscription: Subscription): Promise<void> {
+    const { gatewayListen, gatewayName, worker } = this.options;
+    if (gatewayListen === undefined) return;
+    if (gatewayName === undefined) await subscription.ready;
+    const { GatewayPorts } = await import('./listeners/gateway-ports.ts');
+    this.gatewayPorts = new GatewayPorts({
+      gateway: gatewayName ?? onlyGateway(subscription),
+      addressOf: (port) => `${gatewayListen}:${port}`,
+      reusePort: worker !== undefined,
+      services,
+      quotas: this.quotas,
+      subscription,
+      limits: this.detectLimits,
+      drainMs: this.drainMs,
+      log: this.log,
+      httpParts: (plan, connections, tunnels) =>
+        this.httpParts({ ...this.host('gateway', plan, forwardedFor), tunnels }, connections),
+      opaqueHost: (connections) => this.opaqueHost('gateway', undefined, connections),
+    });
+  }
+
+  private httpParts(host: RelayHost, connections = this.connections): HttpParts {
+    return { host, limits: this.limits, http2: DEFAULT_HTTP2_LIMITS, connections };
   }
 
   private onProtected(listener: RelayHost['kind'], protection: string, peer: string): void {
@@ -272,8 +378,9 @@ class Sidecar implements RunningSidecar {
   private opaqueHost(
     kind: OpaqueHost['kind'],
     admit: OpaqueHost['admit'] = () => [],
+    connections = this.connections,
   ): OpaqueHost & ArrivalHost {
-    const { recorder, wheel, connections, log, services } = this;
+    const { recorder, wheel, log, services } = this;
     return {
       kind,
       wheel,
@@ -306,25 +413,23 @@ class Sidecar implements RunningSidecar {
     return acceptor.address;
   }
 
-  private async openAdminPort(): Promise<void> {
-    const { admin } = this.options;
-    if (admin === undefined) return;
+  private async openAdminPorts(): Promise<void> {
     const { view } = this;
-    const opened = await openAdmin(
-      admin,
-      { ...view, metrics: createMetrics(view.edges, view.gauges), drain: () => void this.drain() },
-      this.limits,
-      this.wheel,
-    );
-    this.closers.push(opened.close);
-    this.addresses.admin = opened.address;
+    const sources = {
+      ...view,
+      metrics: createMetrics(view.edges, view.gauges),
+      drain: () => void this.drain(),
+    };
+    const opened = await openAdminPorts(this.options, sources, this.limits, this.wheel);
+    Object.assign(this.addresses, this.closing(opened).addresses);
   }
 
   get view(): DataPlaneView {
     const { edges, explanations } = this.recorder;
     return {
       ready: () => this.readiness(),
-      config: () => configView(this.services?.all() ?? [], this.gateway?.resource),
+      config: () =>
+        configView(this.services?.all() ?? [], this.gateway?.resource ?? this.gatewayPorts?.resource),
       certs: () => certsView(this.identity),
       explain: (id) => explanations.find(id),
       recent: (limit) => explanations.recent(limit),
@@ -338,12 +443,16 @@ class Sidecar implements RunningSidecar {
     const reasons: string[] = [];
     const degraded: string[] = [];
     if (this.draining !== undefined) reasons.push('draining: no new connections are taken');
+    this.podReadiness(reasons, degraded);
     if (identity !== undefined && identity.current() === undefined)
-      reasons.push(`no certificate yet: ${identity.lastError() ?? 'the authority has not answered'}`);
+      (this.mayDoWithout ? degraded : reasons).push(
+        `no certificate yet: ${identity.lastError() ?? 'the authority has not answered'}`,
+      );
     if (this.inbound !== undefined && 'wait' in this.inbound.plan())
       reasons.push(`nothing is known of ${options.workload?.service} yet`);
     if (this.gateway !== undefined && !this.gateway.known)
       reasons.push('nothing is known of the Gateway yet');
+    this.gatewayPorts?.tellReadiness(reasons, degraded);
     const state = subscription?.state();
     if (state !== undefined && !state.connected)
       degraded.push(
@@ -359,22 +468,44 @@ class Sidecar implements RunningSidecar {
     return { ready: reasons.length === 0, reasons, degraded };
   }
 
+  /** A permissive pod must not be kept from starting by a control plane that is away: it goes on without the mesh. */
+  private get mayDoWithout(): boolean {
+    return this.options.pod?.mtls === 'permissive' && performance.now() - this.startedMs > WITHOUT_AFTER_MS;
+  }
+
+  private podReadiness(reasons: string[], degraded: string[]): void {
+    const { workload } = this;
+    if (workload === undefined || workload.resource !== undefined) return;
+    const unknown = `no control plane has told what protects the pod ${workload.key}`;
+    if (this.mayDoWithout) degraded.push(`${unknown}: calls pass through without the mesh`);
+    else reasons.push(unknown);
+  }
+
   private gauges() {
     const identity = this.identity?.current();
     const state = this.subscription?.state();
     return {
-      connections: this.connections.count,
+      connections: this.connections.count + this.inboundConnections.count + (this.gatewayPorts?.count ?? 0),
       protections: this.recorder.protections.all(),
       detections: this.recorder.detections.protocols(),
       detectTimeouts: this.recorder.detections.timeouts(),
+      mirrors: this.recorder.mirrors.all(),
+      quotas: [...this.quotas.figures()],
       ready: this.readiness().ready,
       controlPlaneConnected: state?.connected ?? false,
       certificateSecondsLeft: secondsLeft(identity?.notAfter),
       rootSecondsLeft: secondsLeft(identity?.rootNotAfter),
       checkedEndpoints: [...(this.services?.checkedEndpoints() ?? [])],
+      circuits: [...(this.services?.circuits() ?? [])],
+      ejections: this.services?.ejections() ?? {},
+      panics: [...(this.services?.panics() ?? [])],
       version: VERSION,
       trustDomain: state?.trustDomain ?? 'unknown',
     };
+  }
+
+  private get drainMs(): number {
+    return this.options.drainMs ?? DRAIN_MS;
   }
 
   drain(): Promise<void> {
@@ -385,16 +516,49 @@ class Sidecar implements RunningSidecar {
   private async drainOnce(): Promise<void> {
     for (const acceptor of this.acceptors) acceptor.stop();
     for (const tunnel of this.tunnels) tunnel.drainTunnel();
-    await this.connections.drain(this.options.drainMs ?? DRAIN_MS);
+    const { drainMs } = this;
+    const until = performance.now() + drainMs;
+    await Promise.all([
+      this.connections.drain(drainMs),
+      this.inboundConnections.drain(drainMs),
+      this.gatewayPorts?.drain(drainMs),
+    ]);
+    await this.mirroring.drain(until - performance.now());
+    this.quotas.close();
+    // What is given back is written before its session ends.
+    await new Promise((resolve) => setImmediate(resolve));
     await this.close();
   }
 
   async close(): Promise<void> {
     for (const acceptor of this.acceptors.splice(0)) acceptor.stop();
     this.connections.destroy();
+    this.inboundConnections.destroy();
+    this.gatewayPorts?.destroy();
     this.services?.close();
     for (const close of this.closers.splice(0)) close();
   }
+}
+
+/** `namespace/serviceaccount` of what this data plane stands beside. */
+function selfOf({
+  pod,
+  workload,
+  gateway,
+  gatewayListen,
+  gatewayName,
+  namespace = 'default',
+}: SidecarOptions): string {
+  if (pod !== undefined) return `${pod.key.split('/', 1)[0]}/${pod.serviceAccount}`;
+  if (gatewayListen !== undefined && gatewayName !== undefined) return gatewayName;
+  if (workload === undefined) return `${namespace}/${gateway === undefined ? 'unknown' : 'gateway'}`;
+  const [own = '', name = ''] = workload.service.split('/', 2);
+  return `${own}/${workload.serviceAccount ?? name}`;
+}
+
+/** Tells this proxy from others of its kind; the workers of one share it, and its subset of endpoints. */
+function proxyName({ pod, worker }: SidecarOptions, self: string): string {
+  return pod?.key ?? `${self} ${hostname()} ${worker === undefined ? process.pid : process.ppid}`;
 }
 
 /** Without a name, the one Gateway there is. */

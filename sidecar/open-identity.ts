@@ -21,7 +21,7 @@ export async function openIdentity(options: SidecarOptions, log: Log): Promise<I
   const { requestIdentity } = await import('./identity/requested-identity.ts');
   return requestIdentity({
     controlPlane,
-    bundlePem: readFileSync(bundleFile, 'utf8'),
+    bundle: () => readFileSync(bundleFile, 'utf8'),
     token: () => readFileSync(tokenFile, 'utf8').trim(),
     log,
   });

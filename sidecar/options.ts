@@ -2,6 +2,7 @@ import type { ServiceKey } from '../protocol/service.ts';
 import type { Limits } from './http/limits.ts';
 import type { IdentitySource } from './identity/identity.ts';
 import type { ConfigView, Readiness } from './listeners/admin-views.ts';
+import type { PodOptions } from './listeners/pod.ts';
 import type { EdgeRegistry } from './telemetry/edge-registry.ts';
 import type { Explanation } from './telemetry/explanation.ts';
 import type { Gauges } from './telemetry/metrics.ts';
@@ -19,16 +20,24 @@ export interface SidecarOptions {
   identity?: { cert: string; key: string; bundle: string };
   /** The workload this sidecar stands beside. */
   workload?: { service: ServiceKey; serviceAccount?: string; address: string };
+  /** The pod whose connections are captured: then there is neither `workload` nor `inbound` nor `outbound`. */
+  pod?: PodOptions;
   inbound?: string;
   outbound?: string;
   /** Listeners that take calls to one service each, whatever they speak. */
   outboundServices?: readonly { readonly service: ServiceKey; readonly address: string }[];
   gateway?: string;
+  /** IP (IPv6 in brackets) at which the ports of a Gateway's listeners are opened: then without `gateway`. */
+  gatewayListen?: string;
   /** `namespace/name` of the Gateway to serve; without it the only one. */
   gatewayName?: string;
   admin?: string;
+  /** Readiness and metrics alone, which the whole cluster may see. */
+  health?: string;
   /** Where short host names are looked up; without it the workload's namespace, or `default`. */
   namespace?: string;
+  /** Where this proxy runs: endpoints of the same zone can be preferred. Of a pod the control plane tells it, too. */
+  zone?: string;
   /** How long requests in flight may take after SIGTERM, in ms. */
   drainMs?: number;
   accessLog?: boolean;
@@ -50,6 +59,8 @@ export interface SidecarOptions {
 export const WORKER_VARIABLE = 'TULLE_WORKER';
 
 interface OneOfSeveral {
+  /** Which one it is, from 1. */
+  readonly number: number;
   /** How many there are: each takes its share of limits that hold for all together. */
   readonly of: number;
   /** The one identity of all of them, where it comes from a control plane. */
@@ -75,6 +86,7 @@ export interface Addresses {
   outboundServices?: Record<ServiceKey, string>;
   gateway?: string;
   admin?: string;
+  health?: string;
 }
 
 /** Something that accepts until it is told to stop. */

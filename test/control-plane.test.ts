@@ -46,7 +46,12 @@ async function joined(context: TestContext, plane: RunningControlPlane, stateDir
   const token = await mintJoinToken(stateDir, 't/web', 60_000);
   const addresses = [plane.address];
   const bundlePem = readFileSync(plane.bundleFile, 'utf8');
-  const identity = requestIdentity({ controlPlane: addresses, bundlePem, token: () => token, log: SILENT });
+  const identity = requestIdentity({
+    controlPlane: addresses,
+    bundle: () => bundlePem,
+    token: () => token,
+    log: SILENT,
+  });
   context.after(() => identity.close());
   const subscription = connectSubscription({
     controlPlane: addresses,

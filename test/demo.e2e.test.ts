@@ -23,6 +23,7 @@ function demo(context: TestContext, ...args: string[]): Demo {
   const child = spawn(process.execPath, [MAIN, 'demo', ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, [OWN_MARK]: mark },
+    detached: true, // a process group of its own, as in a terminal
   });
   context.after(() => child.kill('SIGKILL'));
   let output = '';
@@ -68,16 +69,20 @@ test('the demo: every edge by mTLS, a retry explained, a stranger refused, exit 
   assert.equal(running.left(), 0);
 });
 
-test('Ctrl-C ends the demo with all its processes', async (context) => {
+test('Ctrl-C in a terminal ends the demo with all its processes, after its last words', async (context) => {
   const running = demo(context);
   await until('the table', () => running.output.includes('gateway -> web'));
   assert.ok(
     running.left() > 17,
     'control plane, applications, sidecars and gateway are processes of their own',
   );
-  running.child.kill('SIGINT');
+  const { pid } = running.child;
+  assert.ok(pid);
+  // A terminal sends it to the whole group.
+  process.kill(-pid, 'SIGINT');
   const [code] = await once(running.child, 'close');
   assert.equal(code, 0);
+  assert.match(running.output, /A call that is not allowed .*\n.*403 not-allowed/);
   assert.match(running.output, /All processes have ended\.\n$/);
   assert.equal(running.left(), 0);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { seeded } from './conformance/http1-grammar.ts';
+import { seeded } from './fixture/seeded.ts';
 import { startSmallMesh } from './fixture/small-mesh.ts';
 import { steadyLoad } from './fixture/steady-load.ts';
 import { until } from './fixture/wait.ts';

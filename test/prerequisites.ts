@@ -19,16 +19,18 @@ export function postgresPrograms(): string | undefined {
   return globSync('/usr/lib/postgresql/*/bin').sort().at(-1);
 }
 
+const GO: Prerequisite = {
+  name: 'Go 1.21 or newer',
+  why: "builds gRPC's own interoperability programs, h2spec and the Kubernetes of test/kubernetes; a newer Go that they need it fetches itself",
+  isThere: () => goVersion() >= 1.21,
+  packages: ['golang-go (>= 2:1.21~)'],
+  otherwise:
+    'curl -fsSL https://go.dev/dl/go1.26.8.linux-amd64.tar.gz | tar -xzC /usr/local && ln -s /usr/local/go/bin/go /usr/local/bin/go',
+};
+
 /** Parts of the project that need a program add it: Redis, PostgreSQL, Chromium ... */
 const PREREQUISITES: readonly Prerequisite[] = [
-  {
-    name: 'Go 1.21 or newer',
-    why: "builds gRPC's own interoperability programs and h2spec; a newer Go that they need it fetches itself",
-    isThere: () => goVersion() >= 1.21,
-    packages: ['golang-go (>= 2:1.21~)'],
-    otherwise:
-      'curl -fsSL https://go.dev/dl/go1.26.8.linux-amd64.tar.gz | tar -xzC /usr/local && ln -s /usr/local/go/bin/go /usr/local/bin/go',
-  },
+  GO,
   {
     name: 'Redis',
     why: 'tcp-redis.e2e.test.ts: a real server and client through both sidecars',
@@ -40,6 +42,47 @@ const PREREQUISITES: readonly Prerequisite[] = [
     why: 'tcp-postgres.e2e.test.ts: a real server and client through both sidecars',
     isThere: () => postgresPrograms() !== undefined && onPath('psql'),
     packages: ['postgresql', 'postgresql-client'],
+  },
+  {
+    name: 'iptables, ip and nsenter',
+    why: 'capture.e2e.test.ts: redirects connections in network namespaces of its own; they need root',
+    isThere: () =>
+      ['iptables-nft-restore', 'iptables-legacy-restore', 'ip', 'unshare', 'nsenter', 'setpriv'].every(
+        onPath,
+      ),
+    packages: ['iptables', 'iproute2', 'util-linux'],
+  },
+  {
+    name: 'iptables (nft) and strip',
+    why: 'image.e2e.test.ts: the image holds the one, and a Node without symbols',
+    isThere: () => existsSync('/usr/sbin/xtables-nft-multi') && onPath('strip'),
+    packages: ['iptables', 'binutils'],
+  },
+];
+
+/** What the Kubernetes of test/kubernetes needs besides what is built for it. */
+export const CLUSTER_PREREQUISITES: readonly Prerequisite[] = [
+  GO,
+  {
+    name: 'containerd and runc',
+    why: 'run the pods of test/kubernetes',
+    isThere: () => onPath('containerd') && onPath('ctr') && onPath('runc'),
+    packages: ['containerd', 'runc'],
+  },
+  {
+    name: 'network plugins',
+    why: 'connect the pods of test/kubernetes',
+    isThere: () => existsSync('/usr/lib/cni/ptp') && existsSync('/usr/lib/cni/host-local'),
+    packages: ['containernetworking-plugins'],
+  },
+  {
+    name: 'iptables, conntrack, ip, nsenter and tcpdump',
+    why: "kube-proxy, the node's network, and captures in test/kubernetes",
+    isThere: () =>
+      ['iptables', 'ip6tables', 'conntrack', 'ip', 'sysctl', 'nsenter', 'tcpdump'].every((program) =>
+        onPath(program),
+      ),
+    packages: ['iptables', 'conntrack', 'iproute2', 'procps', 'util-linux', 'tcpdump'],
   },
 ];
 

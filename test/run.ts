@@ -4,29 +4,52 @@ import { availableParallelism } from 'node:os';
 import { relative } from 'node:path';
 import { run } from 'node:test';
 import { type Leftover, leftovers, MARK } from './leftovers.ts';
-import { ensurePrerequisites } from './prerequisites.ts';
+import { CLUSTER_PREREQUISITES, ensurePrerequisites } from './prerequisites.ts';
 
 /**
  * `npm test [WORD ...]`: every test, or those of files whose path has one of the words.
  * `npm run test:unit`: without those that start processes (*.e2e.test.ts) or take whole protocols through whole
  * sidecars (test/grpc, test/http2, test/websocket), for a quick look between two edits. Fails when a test fails, is
  * skipped or marked as to do, when a file has no test, when none ran, and when a process is left behind.
+ * `npm run test:kubernetes`: those that need a Kubernetes (test/kubernetes), which `npm test` runs too where it is root:
+ * elsewhere the closing lines say that they were left out. Only here is the cluster of $KUBECONFIG used, if there is
+ * one: `npm test` must not install anything into a cluster that somebody works with.
  */
 const FILE_TIMEOUT_MS = 600_000;
 /** Processes that were told to end may still be ending. */
 const ENDING_MS = 5_000;
 const MAX_OUTPUT = 64 * 1024;
+/** The conformance suite is one file. */
+const CLUSTER_FILE_TIMEOUT_MS = 1_200_000;
+const CLUSTER_TIMEOUT_MS = 2_400_000;
+
+interface Limits {
+  readonly fileMs?: number;
+  /** For all files together. */
+  readonly allMs?: number;
+}
 
 const unitOnly = process.argv.includes('--unit');
+const kubernetesOnly = process.argv.includes('--kubernetes');
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const files = globSync('**/*.test.ts', { exclude: ['**/node_modules/**', 'dist/**', '.cache/**'] })
   .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
   .sort();
 const inProcess = files.filter((file) => !file.endsWith('.e2e.test.ts'));
 const unit = unitOnly && words.length === 0 ? inProcess.filter((file) => !isThorough(file)) : inProcess;
-const endToEnd = unitOnly ? [] : files.filter((file) => file.endsWith('.e2e.test.ts'));
+const thorough = unitOnly ? [] : files.filter((file) => file.endsWith('.e2e.test.ts'));
+const endToEnd = thorough.filter((file) => !needsKubernetes(file));
+const isRoot = process.getuid?.() === 0;
+const given = kubernetesOnly ? process.env.KUBECONFIG : undefined;
+// With a cluster that is given, there is nothing to be told of those that are started here.
+const kubernetes = thorough.filter(
+  (file) => needsKubernetes(file) && (given === undefined || !file.startsWith('test/kubernetes/cluster/')),
+);
+/** Whether a cluster can be had. */
+const hasCluster = isRoot || given !== undefined;
 
-if (!unitOnly) ensurePrerequisites();
+if (!unitOnly && !kubernetesOnly) ensurePrerequisites();
+if (kubernetes.length > 0 && (kubernetesOnly || isRoot)) ensurePrerequisites(CLUSTER_PREREQUISITES);
 const mark = randomUUID();
 process.env[MARK] = mark;
 const startMs = performance.now();
@@ -36,15 +59,23 @@ const problems: string[] = [];
 /** What test files wrote; shown when they fail. */
 const outputs = new Map<string, string>();
 
-await runFiles(unit, availableParallelism());
-// One at a time: each starts a mesh of its own.
-await runFiles(endToEnd, 1);
+if (!kubernetesOnly) {
+  await runFiles(unit, availableParallelism());
+  // One at a time: each starts a mesh of its own.
+  await runFiles(endToEnd, 1);
+}
+if (kubernetes.length > 0 && hasCluster) await runOnCluster();
 for (const { pid, command } of await waitForLeftovers()) {
   problems.push(`a process was left behind: ${pid} ${command}`);
   process.kill(pid, 'SIGKILL');
 }
 if (passed === 0) problems.push('no test ran');
 
+if (kubernetes.length > 0 && !hasCluster) {
+  const line = `left out: ${kubernetes.length} files of test/kubernetes need root (sudo test/kubernetes/run)`;
+  if (kubernetesOnly) problems.push(line);
+  else console.log(`\n# ${line}`);
+}
 for (const problem of problems) console.log(`\n${problem}`);
 console.log(
   `\n# pass ${passed}\n# fail ${problems.length}\n# seconds ${seconds(performance.now() - startMs)}`,
@@ -57,9 +88,34 @@ function isThorough(file: string): boolean {
   return /^test\/(grpc|http2|websocket)\//.test(file);
 }
 
-async function runFiles(files: string[], concurrency: number): Promise<void> {
+/** Whether a file's tests run on a cluster. */
+function needsKubernetes(file: string): boolean {
+  return /^test\/kubernetes\/.*\.e2e\.test\.ts$/.test(file);
+}
+
+/** One file at a time on one cluster, all within a limit. What goes wrong with the cluster is a problem as a test is. */
+async function runOnCluster(): Promise<void> {
+  const { withCluster } = await import('./kubernetes/with-cluster.ts');
+  try {
+    await withCluster(given, console.log, () =>
+      runFiles(kubernetes, 1, { fileMs: CLUSTER_FILE_TIMEOUT_MS, allMs: CLUSTER_TIMEOUT_MS }),
+    );
+  } catch (error) {
+    problems.push(reason(error));
+  }
+}
+
+async function runFiles(files: string[], concurrency: number, limits: Limits = {}): Promise<void> {
   if (files.length === 0) return;
-  const stream = run({ files, concurrency, timeout: FILE_TIMEOUT_MS, isolation: 'process' });
+  const { fileMs = FILE_TIMEOUT_MS, allMs } = limits;
+  const signal = allMs === undefined ? undefined : AbortSignal.timeout(allMs);
+  const stream = run({
+    files,
+    concurrency,
+    timeout: fileMs,
+    isolation: 'process',
+    ...(signal && { signal }),
+  });
   stream.on('test:pass', ({ name, file, skip, todo, details }) => {
     if (skip !== undefined || todo !== undefined) problems.push(`${shown(file)}: skipped or to do: ${name}`);
     else if (isFile(name, file)) problems.push(`${shown(file)}: there is no test in it`);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { rawClient } from './fixture/client.ts';
 import { runCommand } from './fixture/command.ts';
-import { startRedis } from './fixture/redis.ts';
+import { redisProcess } from './fixture/redis.ts';
 import { metric, tcpMesh } from './fixture/tcp-mesh.ts';
 import { until } from './fixture/wait.ts';
 
@@ -19,7 +19,7 @@ for (const [how, service, strict] of [
   ['by detection', { port: 7000 }, false],
 ] as const) {
   test(`Redis through both sidecars, known ${how}`, async (context) => {
-    const server = await startRedis(context);
+    const server = await redisProcess(context);
     const annotations: Record<string, string> = strict
       ? { 'tulle.dev/mtls': 'strict', 'tulle.dev/allow': 'web' }
       : {};
@@ -48,7 +48,7 @@ for (const [how, service, strict] of [
 }
 
 test('a subscriber of Redis gets what is published later, and inline commands are no HTTP', async (context) => {
-  const server = await startRedis(context);
+  const server = await redisProcess(context);
   const mesh = await tcpMesh(context, server.address);
   const subscriber = await rawClient(mesh.address);
   context.after(() => subscriber.close());
@@ -59,7 +59,7 @@ test('a subscriber of Redis gets what is published later, and inline commands ar
 });
 
 test('a Redis that is killed: its clients are cut off, new ones reset, and the reason is counted', async (context) => {
-  const server = await startRedis(context);
+  const server = await redisProcess(context);
   const mesh = await tcpMesh(context, server.address);
   const client = await rawClient(mesh.address);
   context.after(() => client.close());
@@ -80,7 +80,7 @@ test('a Redis that is killed: its clients are cut off, new ones reset, and the r
 });
 
 test('a client that sends garbage harms only itself', async (context) => {
-  const server = await startRedis(context);
+  const server = await redisProcess(context);
   const mesh = await tcpMesh(context, server.address);
   for (const text of [
     '\u0000\u00ff\u0001',

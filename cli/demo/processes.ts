@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
@@ -32,7 +32,9 @@ export class Processes {
   /** Runs `tulle ARGS`; resolves with its ready line. Throws an Error with its last words if it ends before. */
   start(name: string, args: readonly string[]): Promise<Part> {
     const entry = process.argv[1] ?? '';
-    const child = spawn(process.execPath, [entry, ...args], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    const stdio = ['ignore', 'pipe', 'pipe', 'ipc'] satisfies StdioOptions;
+    // A Ctrl-C of the terminal goes to its whole process group: the parts are still asked about what they saw.
+    const child = spawn(process.execPath, [entry, ...args], { stdio, detached: true });
     this.children.set(child, name);
     const errors: string[] = [];
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {

@@ -57,11 +57,18 @@ export function meshDocument(endpoints: ReadonlyMap<string, readonly string[]>):
       endpoints: endpoints.get(name) ?? [],
       annotations: { 'tulle.dev/mtls': 'strict', 'tulle.dev/allow': allow.join(', '), ...annotations },
     })),
+    ...edgeTo('shop', NAMESPACE),
+  };
+}
+
+/** What a mesh file says of the Gateway `edge`, which sends all to the service `web` of its namespace by one route. */
+export function edgeTo(route: string, namespace: string): { routes: object[]; gateway: object[] } {
+  return {
     routes: [
       {
         apiVersion: 'gateway.networking.k8s.io/v1',
         kind: 'HTTPRoute',
-        metadata: { name: 'shop', namespace: NAMESPACE },
+        metadata: { name: route, namespace },
         spec: {
           parentRefs: [{ kind: 'Gateway', name: 'edge' }],
           rules: [{ backendRefs: [{ name: 'web' }] }],
@@ -72,7 +79,7 @@ export function meshDocument(endpoints: ReadonlyMap<string, readonly string[]>):
       {
         apiVersion: 'gateway.networking.k8s.io/v1',
         kind: 'Gateway',
-        metadata: { name: 'edge', namespace: NAMESPACE },
+        metadata: { name: 'edge', namespace },
         spec: { listeners: [{ name: 'http', port: 80, protocol: 'HTTP' }] },
       },
     ],

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createCertificateRequest } from '../../protocol/certificate-request.ts';
 import { temporaryDir } from '../../test/fixture/relay.ts';
-import { type Authority, openAuthority } from './authority.ts';
+import { createAuthority, type FileAuthority, openAuthority } from './authority.ts';
+import { createRoot } from './certificates.ts';
 import { mintJoinToken } from './join-token.ts';
+import { readTrust } from './trust.ts';
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -14,7 +16,7 @@ async function opened(
   context: TestContext,
   dir: string,
   options: { trustDomain?: string; leafLifeMs?: number } = {},
-): Promise<Authority> {
+): Promise<FileAuthority> {
   const authority = await openAuthority(dir, { trustDomain: 'mesh.local', ...options });
   context.after(() => authority.close());
   return authority;
@@ -111,11 +113,11 @@ test('who asks is known by the token, else by the certificate; a stranger withou
   const csr = createCertificateRequest().csrPem;
   const token = await mintJoinToken(dir, 'shop/orders', 60_000);
   assert.equal(
-    uriOf((await authority.answer({ csr, token }, undefined)).chain),
+    uriOf((await authority.answer({ csr, token }, undefined)).response.chain),
     'URI:spiffe://mesh.local/ns/shop/sa/orders',
   );
   assert.equal(
-    uriOf((await authority.answer({ csr }, 'shop/web')).chain),
+    uriOf((await authority.answer({ csr }, 'shop/web')).response.chain),
     'URI:spiffe://mesh.local/ns/shop/sa/web',
   );
   await assert.rejects(authority.answer({ csr }, undefined), { code: 'ERR_NOT_ALLOWED' });
@@ -129,4 +131,36 @@ test('an authority that cannot be opened leaves no store open behind it', async 
   await assert.rejects(openAuthority(dir, { trustDomain: 'other.test' }));
   // SQLite removes the journal when the last handle is closed.
   assert.ok(!existsSync(join(dir, 'authority.db-wal')));
+});
+
+test('an attacker with a token, or an old certificate, of the name of the control plane does not become it', async (context) => {
+  const dir = temporaryDir(context);
+  const authority = await opened(context, dir);
+  const csr = createCertificateRequest().csrPem;
+  const token = await mintJoinToken(dir, 'tulle-system/control-plane', 60_000);
+  const message = 'the identity of the control plane is given to nobody';
+  await assert.rejects(authority.answer({ csr, token }, undefined), { code: 'ERR_NOT_ALLOWED', message });
+  await assert.rejects(authority.answer({ csr }, 'tulle-system/control-plane'), { code: 'ERR_NOT_ALLOWED' });
+});
+
+test('an attacker with the certificate of a workload that is gone does not live on by it', async () => {
+  const root = await createRoot('mesh.local');
+  const trust = await readTrust(root.certificatePem, root);
+  const running = new Set(['shop/orders']);
+  const authority = createAuthority(
+    { current: () => trust, onChange() {}, problem: () => undefined, close() {} },
+    {
+      trustDomain: 'mesh.local',
+      verifyToken: async () => ({ workload: 'shop/orders' }),
+      mayRenew: (workload) => running.has(workload),
+    },
+  );
+  const csr = createCertificateRequest().csrPem;
+  assert.equal((await authority.answer({ csr }, 'shop/orders')).workload, 'shop/orders');
+  running.clear();
+  await assert.rejects(authority.answer({ csr }, 'shop/orders'), {
+    code: 'ERR_NOT_ALLOWED',
+    message: /no pod of shop\/orders is known any more/,
+  });
+  assert.equal((await authority.answer({ csr, token: 't' }, 'shop/orders')).workload, 'shop/orders');
 });

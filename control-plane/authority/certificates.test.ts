@@ -5,7 +5,7 @@ import { before, test } from 'node:test';
 import * as x509 from '@peculiar/x509';
 import { createCertificateRequest } from '../../protocol/certificate-request.ts';
 import { AuthorityError } from './authority-error.ts';
-import { createRoot, issueLeaf, loadRoot, type Root } from './certificates.ts';
+import { createRoot, issueLeaf, loadSigner, type Signer } from './certificates.ts';
 
 const HOUR_MS = 3_600_000;
 const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
@@ -17,12 +17,12 @@ const RSA = {
   publicExponent: new Uint8Array([1, 0, 1]),
 };
 
-let root: Root;
+let root: Signer;
 let rootPem: string;
 before(async () => {
   const stored = await createRoot('mesh.local');
   rootPem = stored.certificatePem;
-  root = await loadRoot(stored);
+  root = await loadSigner(stored);
 });
 
 const issue = async (csrPem: string, workload = 'shop/orders') =>

@@ -171,6 +171,28 @@ test('after unsubscribing nothing more is told of it', async (context) => {
   assert.deepEqual(inShort(stream.told.slice(before)), ['t/b 81']);
 });
 
+test('what is subscribed is followed once, until it is unsubscribed or the stream is gone', async (context) => {
+  const stream = await connected(context, mesh(service('a')));
+  const { followed } = stream.registry;
+  stream.send(subscribe('t/a', 't/none'), subscribe('t/a'));
+  await until('the words', () => stream.told.length === 3);
+  assert.deepEqual(followed, ['service t/a', 'service t/none']);
+  stream.send(unsubscribe('t/a'), unsubscribe('t/a'), unsubscribe('t/never'));
+  await stream.taken();
+  assert.deepEqual(followed, ['service t/none', 'service t/asked-1']);
+  stream.answer.stream.close();
+  await until('the end', () => followed.length === 0);
+});
+
+test('a change that makes no difference for this sidecar is not told', async (context) => {
+  const stream = await connected(context, mesh(service('a'), service('b')));
+  stream.send(subscribe('t/a', 't/none', 't/b'));
+  await until('the words', () => stream.told.length === 3);
+  stream.registry.change(mesh(service('a'), service('b', 81)), 't/a', 't/none', 't/b');
+  await stream.taken();
+  assert.deepEqual(inShort(stream.told.slice(3)), ['t/b 81']);
+});
+
 test('who resumes with the version there is hears that it is unchanged, with another one the new state', async (context) => {
   const stream = await connected(context, mesh(service('a'), service('b')));
   const version = stream.registry.get('service', 't/a')?.version ?? '';
@@ -207,7 +229,8 @@ test('what is no message ends the stream with the reason, and what follows it is
       '{"type":"subscribe","resources":[{"kind":"service","key":"../etc/passwd"}]}',
       /^a message is not underst/,
     ],
-    ['{"type":"subscribe","resources":[{"kind":"secret","key":"t/a"}]}', /^a message is not understood/],
+    ['{"type":"subscribe","resources":[{"kind":"no kind","key":"t/a"}]}', /^a message is not understood/],
+    ['{"type":"subscribe","resources":[{"kind":"quota","key":"t a"}]}', /^a message is not understood/],
   ];
   for (const [line, reason] of cases) {
     const stream = await connected(context, mesh(service('a')));
@@ -215,6 +238,50 @@ test('what is no message ends the stream with the reason, and what follows it is
     await refused(stream, reason);
     assert.deepEqual(inShort(stream.told), ['bye'], line);
   }
+});
+
+test('a newer sidecar hears that kinds which this version does not know are absent, and its stream goes on', async (context) => {
+  const stream = await connected(context, mesh(service('a')));
+  const resources = [
+    { kind: 'quota', key: 'spiffe://mesh.local/ns/t?window=1s' },
+    { kind: 'service', key: 't/a' },
+    { kind: 'constructor', key: 't/a' },
+  ];
+  stream.send({ type: 'subscribe', resources });
+  await until('the words', () => stream.told.length === 3);
+  const [unknown, , other] = resources;
+  assert.deepEqual(stream.told[0], { type: 'absent', ...unknown });
+  assert.deepEqual(inShort(stream.told)[1], 't/a 80');
+  assert.deepEqual(stream.told[2], { type: 'absent', ...other });
+  stream.send({ type: 'unsubscribe', resources });
+  await stream.taken();
+  assert.equal(stream.answer.closed, false);
+});
+
+test('a file has no addresses and no workloads: a Gateway of that name is not told as one', async (context) => {
+  const stream = await connected(context, {
+    services: [],
+    gateway: [
+      {
+        apiVersion: 'gateway.networking.k8s.io/v1',
+        kind: 'Gateway',
+        metadata: { name: 'edge', namespace: 't' },
+        spec: { listeners: [{ name: 'h', port: 80, protocol: 'HTTP' }] },
+      },
+    ],
+  });
+  stream.send({ type: 'subscribe', resources: [{ kind: 'workload', key: 't/edge' }] });
+  await until('the word', () => stream.told.length === 1);
+  assert.deepEqual(stream.told, [{ type: 'absent', kind: 'workload', key: 't/edge' }]);
+});
+
+test('a sidecar that is told bye and stays is let go', async (context) => {
+  const stream = await connected(context, mesh());
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  stream.resources.bye('go');
+  context.mock.timers.tick(5_000);
+  context.mock.timers.reset();
+  await until('the end', () => stream.answer.closed);
 });
 
 test('an attacker who sends a line without end is told so and let go', async (context) => {
@@ -315,4 +382,33 @@ test('the stream ends when the sidecar ends it', async (context) => {
   stream.answer.stream.end(`${JSON.stringify(subscribe('t/a'))}\n`);
   await until('the end', () => stream.answer.closed);
   assert.deepEqual(inShort(stream.told), ['t/a 80']);
+});
+
+test('a tenant whose Service is larger than sidecars read does not keep news of others from those who call it', async (context) => {
+  const { registry, told, send, logged } = await connected(context, mesh(service('a')));
+  const own = registry.get.bind(registry);
+  let padding = 5 * 1024 * 1024;
+  registry.get = (kind, key) => {
+    const found = own(kind, 't/a');
+    if (key !== 't/big' || found === undefined) return own(kind, key);
+    const padded = { ...found, key, version: `${padding}`, pad: 'x'.repeat(padding) };
+    return padded as typeof found;
+  };
+  send(subscribe('t/big', 't/a'));
+  await until('both', () => told.length === 2);
+  assert.deepEqual(
+    told.map((message) => message.type),
+    ['absent', 'resource'],
+  );
+  assert.match(logged.join(), /t\/big.*has more than 4194304 bytes and is not told/);
+  padding = 10;
+  registry.change(mesh(service('a')), 't/big');
+  await until('it once it is smaller', () => told.length === 3);
+  padding = 5 * 1024 * 1024;
+  registry.change(mesh(service('a', 81)), 't/big', 't/a');
+  await until('news of the other', () => told.length === 4);
+  assert.deepEqual(
+    told.slice(2).map((message) => message.type === 'resource' && message.resource.key),
+    ['t/big', 't/a'],
+  );
 });

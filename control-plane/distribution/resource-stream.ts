@@ -7,11 +7,12 @@ import {
   type ServerMessage,
 } from '../../protocol/control-messages.ts';
 import { lineReader } from '../../protocol/line-reader.ts';
-import type { ResourceKind } from '../../protocol/resources.ts';
+import { isResourceKind, mayBeTold } from '../../protocol/resources.ts';
 import type { Log } from '../log.ts';
-import type { Change, Registry } from '../registry/file-registry.ts';
+import type { Change, Registry } from '../registry/registry.ts';
 
 const MAX_SUBSCRIPTIONS = 20_000;
+const LEAVE_MS = 5_000;
 
 /**
  * One sidecar's stream: it says what it uses, gets a snapshot of each and then its changes. A sidecar
@@ -23,8 +24,9 @@ export class ResourceStream {
   private readonly registry: Registry;
   private readonly log: Log;
   private readonly peer: string;
-  private readonly subscribed = new Set<string>();
-  /** What is to be told, with the version that the sidecar knows already. */
+  /** With the version that was told: '' for one that is absent, undefined before the first word. */
+  private readonly subscribed = new Map<string, string | undefined>();
+  /** What is to be told, with the version that the sidecar says that it knows already. */
   private readonly waiting = new Map<string, string | undefined>();
   private blocked = false;
 
@@ -41,6 +43,9 @@ export class ResourceStream {
     );
     stream.on('data', read);
     stream.on('end', () => stream.end());
+    stream.on('close', () => {
+      for (const id of this.subscribed.keys()) this.forget(id);
+    });
     stream.on('drain', () => {
       this.blocked = false;
       this.flush();
@@ -67,6 +72,9 @@ export class ResourceStream {
     if (this.stream.closed || this.stream.destroyed) return;
     this.write({ type: 'bye', reason });
     this.stream.end();
+    // Who is told to go and stays holds nothing for long.
+    const force = setTimeout(() => this.stream.close(), LEAVE_MS).unref();
+    this.stream.once('close', () => clearTimeout(force));
   }
 
   private onLine(line: string): void {
@@ -89,10 +97,7 @@ export class ResourceStream {
       return;
     }
     if (message.type === 'unsubscribe') {
-      for (const { kind, key } of message.resources) {
-        this.subscribed.delete(`${kind} ${key}`);
-        this.waiting.delete(`${kind} ${key}`);
-      }
+      for (const { kind, key } of message.resources) this.forget(`${kind} ${key}`);
       return;
     }
     for (const { kind, key, version } of message.resources) {
@@ -100,28 +105,54 @@ export class ResourceStream {
         this.refuse(`more than ${MAX_SUBSCRIPTIONS} subscriptions`);
         return;
       }
-      this.subscribed.add(`${kind} ${key}`);
-      this.waiting.set(`${kind} ${key}`, version);
+      const id = `${kind} ${key}`;
+      if (!this.subscribed.has(id) && isResourceKind(kind)) this.registry.follow?.(kind, key);
+      this.subscribed.set(id, undefined);
+      this.waiting.set(id, version);
     }
     this.flush();
+  }
+
+  private forget(id: string): void {
+    this.waiting.delete(id);
+    const [kind, key] = namesIn(id);
+    if (this.subscribed.delete(id) && isResourceKind(kind)) this.registry.unfollow?.(kind, key);
   }
 
   private flush(): void {
     for (const [id, known] of this.waiting) {
       if (this.blocked) return;
       this.waiting.delete(id);
-      const [kind, key] = id.split(' ', 2) as [ResourceKind, string]; // as it was joined above
-      const resource = this.registry.get(kind, key);
+      const [kind, key] = namesIn(id);
+      const found = isResourceKind(kind) ? this.registry.get(kind, key, this.peer) : undefined;
+      const resource = found !== undefined && mayBeTold(found, this.peer) ? found : undefined;
+      const version = resource?.version ?? '';
+      const before = this.subscribed.get(id);
+      // What changed for others is not news for this one.
+      if (before === version) continue;
+      this.subscribed.set(id, version);
       if (resource === undefined) this.write({ type: 'absent', kind, key });
       // Resume: what the sidecar knows already is not sent again.
-      else if (resource.version === known) this.write({ type: 'unchanged', kind, key, version: known });
-      else this.write({ type: 'resource', resource });
+      else if (resource.version === known)
+        this.write({ type: 'unchanged', kind: resource.kind, key, version: known });
+      else if (!this.write({ type: 'resource', resource })) this.tooLarge(kind, key, before);
     }
   }
 
-  private write(message: ServerMessage): void {
-    if (this.stream.destroyed || this.stream.writableEnded) return;
-    if (!this.stream.write(`${JSON.stringify(message)}\n`)) this.blocked = true;
+  /** A sidecar would end its stream at such a line, and never hear of anything else: what it knew of this one stays. */
+  private tooLarge(kind: string, key: string, before: string | undefined): void {
+    const { peer } = this;
+    this.log.warn({ peer, kind, key }, `a resource has more than ${MAX_LINE_BYTES} bytes and is not told`);
+    if (before === undefined) this.write({ type: 'absent', kind, key });
+  }
+
+  /** false: it is longer than a sidecar reads. */
+  private write(message: ServerMessage): boolean {
+    if (this.stream.destroyed || this.stream.writableEnded) return true;
+    const line = Buffer.from(`${JSON.stringify(message)}\n`);
+    if (line.length > MAX_LINE_BYTES) return false;
+    if (!this.stream.write(line)) this.blocked = true;
+    return true;
   }
 
   private refuse(reason: string): void {
@@ -129,4 +160,9 @@ export class ResourceStream {
     this.bye(reason);
     this.stream.close();
   }
+}
+
+/** Kind and key, as they were joined for the maps. */
+function namesIn(id: string): [kind: string, key: string] {
+  return id.split(' ', 2) as [string, string]; // no kind has a space
 }

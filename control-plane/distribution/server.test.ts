@@ -7,8 +7,12 @@ import { connect as connectTls } from 'node:tls';
 import { createCertificateRequest } from '../../protocol/certificate-request.ts';
 import { temporaryDir } from '../../test/fixture/relay.ts';
 import { until } from '../../test/fixture/wait.ts';
-import { type Authority, openAuthority } from '../authority/authority.ts';
+import { type Authority, createAuthority, openAuthority } from '../authority/authority.ts';
+import { AuthorityError } from '../authority/authority-error.ts';
+import type { StoredRoot } from '../authority/authority-store.ts';
+import { createRoot } from '../authority/certificates.ts';
 import { mintJoinToken } from '../authority/join-token.ts';
+import { readTrust, type Trust } from '../authority/trust.ts';
 import { MemoryRegistry } from '../registry/memory-registry.fixture.ts';
 import {
   type Answer,
@@ -17,7 +21,7 @@ import {
   type RawSidecar,
   rawSidecar,
 } from './raw-sidecar.fixture.ts';
-import { type ControlServer, openControlServer } from './server.ts';
+import { type ControlServer, type ControlServerOptions, openControlServer } from './server.ts';
 
 const LONG_MS = 3_600_000;
 
@@ -31,7 +35,10 @@ interface Running {
   sidecar(proof?: Credentials): RawSidecar;
 }
 
-async function running(context: TestContext, strangerMs = LONG_MS): Promise<Running> {
+async function running(
+  context: TestContext,
+  options: ControlServerOptions = { strangerMs: LONG_MS },
+): Promise<Running> {
   const stateDir = join(temporaryDir(context), 'state');
   const authority = await openAuthority(stateDir, { trustDomain: 'mesh.local' });
   const registry = new MemoryRegistry({ services: [{ name: 'app', namespace: 't', port: 80 }] });
@@ -39,13 +46,7 @@ async function running(context: TestContext, strangerMs = LONG_MS): Promise<Runn
   const write = (details: object, message: string) =>
     void logged.push(JSON.stringify({ ...details, message }));
   const log = { debug: write, info: write, warn: write, error: write };
-  const server = await openControlServer(
-    { host: '127.0.0.1', port: 0 },
-    authority,
-    registry,
-    log,
-    strangerMs,
-  );
+  const server = await openControlServer({ host: '127.0.0.1', port: 0 }, authority, registry, log, options);
   const sidecars: RawSidecar[] = [];
   context.after(async () => {
     for (const { session } of sidecars) session.destroy();
@@ -128,7 +129,7 @@ test('an unknown path or method is answered 404 with its code and what there is,
     assert.equal(status, 404);
     assert.deepEqual(body, {
       code: 'ERR_PATH',
-      message: 'there are POST /v1/identity and POST /v1/resources',
+      message: 'there are POST /v1/identity, POST /v1/resources and POST /v1/quotas',
     });
     await until('the end of the stream', () => call.closed);
   }
@@ -263,7 +264,7 @@ test('an attacker who sends a body without end is told so and let go, and the se
 });
 
 test('a stranger who asks for nothing is let go; who has a certificate of the mesh stays', async (context) => {
-  const { sidecar, authority } = await running(context, 300);
+  const { sidecar, authority } = await running(context, { strangerMs: 300 });
   const peer = sidecar(await credentials(authority, 't/web'));
   const call = peer.call('/v1/nothing', '');
   await until('the answer', () => call.closed);
@@ -277,7 +278,7 @@ test('a stranger who asks for nothing is let go; who has a certificate of the me
 });
 
 test('an attacker with a certificate of another authority does not hold a session either', async (context) => {
-  const { sidecar } = await running(context, 100);
+  const { sidecar } = await running(context, { strangerMs: 100 });
   const other = await openAuthority(join(temporaryDir(context), 'state'), { trustDomain: 'mesh.local' });
   context.after(() => other.close());
   const stranger = sidecar(await credentials(other, 't/web'));
@@ -285,7 +286,7 @@ test('an attacker with a certificate of another authority does not hold a sessio
 });
 
 test('a stranger is let go after an answer too, and in the middle of a request that never ends', async (context) => {
-  const { sidecar } = await running(context, 1000);
+  const { sidecar } = await running(context, { strangerMs: 1000 });
   const [polite, hanging] = [sidecar(), sidecar()];
   assert.equal((await answered(polite.call('/v1/nothing', ''))).status, 404);
   const call = hanging.call('/v1/identity');
@@ -295,8 +296,46 @@ test('a stranger is let go after an answer too, and in the middle of a request t
   assert.equal(call.status, 0);
 });
 
+test('the pods of one tenant, and strangers, do not keep out those of others by their number', async (context) => {
+  const { sidecar, authority } = await running(context, { strangerMs: LONG_MS, maxSessions: 8 });
+  const open = async (proof: Credentials | undefined, count: number) => {
+    const sessions = Array.from({ length: count }, () => sidecar(proof));
+    const isSettled = ({ session, over }: RawSidecar) =>
+      over !== undefined || Object.keys(session.remoteSettings ?? {}).length > 0;
+    await until('an answer to each', () => sessions.every(isSettled));
+    for (const one of sessions) if (one.over === undefined) one.call('/v1/nothing', '');
+    return sessions;
+  };
+  const evil = await open(await credentials(authority, 'evil/a'), 4);
+  const more = await open(await credentials(authority, 'evil/b'), 2);
+  await until('the end of what is too much', () => more.every(({ over }) => over !== undefined));
+  assert.ok(evil.every(({ over }) => over === undefined));
+  const strangers = await open(undefined, 4);
+  await until('the end of two', () => strangers.filter(({ over }) => over !== undefined).length === 2);
+  const [peer] = await open(await credentials(authority, 't/web'), 1);
+  assert.equal((await answered((peer as RawSidecar).call('/v1/nothing', ''))).status, 404);
+  evil[0]?.session.destroy();
+  await until('room for another', async () => {
+    const [next] = await open(await credentials(authority, 'evil/a'), 1);
+    return next?.over === undefined;
+  });
+});
+
+test('an attacker does not follow the same again and again in one session', async (context) => {
+  const { sidecar, authority, server } = await running(context);
+  const peer = sidecar(await credentials(authority, 't/web'));
+  const streams = Array.from({ length: 4 }, () => peer.call('/v1/resources'));
+  await until('all streams', () => server.numbers.sidecars === 4);
+  assert.equal((await answered(peer.call('/v1/resources', ''))).status, 429);
+  streams[0]?.stream.close();
+  await until('the end of one', () => server.numbers.sidecars === 3);
+  peer.call('/v1/resources');
+  await until('another one', () => server.numbers.sidecars === 4);
+  assert.equal(streams[1]?.closed, false);
+});
+
 test('an attacker who connects and never says hello is let go', async (context) => {
-  const { server } = await running(context, 30);
+  const { server } = await running(context, { strangerMs: 30 });
   const [host = '', port] = server.address.split(':');
   const socket = connect({ host, port: Number(port) });
   context.after(() => socket.destroy());
@@ -401,3 +440,127 @@ test('an address that cannot be used is named', async (context) => {
     message: `cannot listen on ${server.address}: EADDRINUSE`,
   });
 });
+
+test('who cannot be judged now is told to try again by 503; refusals and certificates are counted', async (context) => {
+  const { server, sidecar, authority } = await running(context);
+  const judged = context.mock.method(authority, 'answer');
+  const asked = (code: 'ERR_UNAVAILABLE' | 'ERR_TOKEN') => {
+    judged.mock.mockImplementationOnce(async () => {
+      throw new AuthorityError(code, 'why');
+    });
+    return answered(sidecar().call('/v1/identity', JSON.stringify({ csr: csr(), token: 'x' })));
+  };
+  const away = await asked('ERR_UNAVAILABLE');
+  assert.deepEqual([away.status, away.body], [503, { code: 'ERR_UNAVAILABLE', message: 'why' }]);
+  assert.equal((await asked('ERR_TOKEN')).status, 403);
+  const peer = sidecar(await credentials(authority, 't/web'));
+  await answered(peer.call('/v1/identity', JSON.stringify({ csr: csr() })));
+  const stream = peer.call('/v1/resources');
+  await until('welcome', () => stream.messages.length > 0);
+  const { sidecars, issued, refused } = server.numbers;
+  assert.deepEqual([sidecars, issued], [1, 1]);
+  assert.deepEqual(
+    [...refused],
+    [
+      ['ERR_UNAVAILABLE', 1],
+      ['ERR_TOKEN', 1],
+    ],
+  );
+});
+
+test('a stream of some age is sent to another replica, by chance sooner or later; a new one is taken', async (context) => {
+  const { sidecar, authority } = await running(context, { strangerMs: LONG_MS, streamAgeMs: 20 });
+  const peer = sidecar(await credentials(authority, 't/web'));
+  for (let i = 0; i < 2; i++) {
+    const stream = peer.call('/v1/resources');
+    stream.stream.on('end', () => stream.stream.end());
+    await until('bye', () => stream.ended);
+    assert.deepEqual(
+      stream.messages.map((message) => (message.type === 'bye' ? message.reason : message.type)),
+      ['welcome', 'connections are spread anew'],
+    );
+  }
+});
+
+test('sidecars are sent away one after the other, and who comes meanwhile is still served', async (context) => {
+  const { server, sidecar, authority } = await running(context);
+  const peer = sidecar(await credentials(authority, 't/web'));
+  const streams = [1, 2, 3].map(() => peer.call('/v1/resources'));
+  await until('welcome', () => streams.every(({ messages }) => messages.length > 0));
+  await server.sendAway(30);
+  await until('bye', () => streams.every(({ messages }) => messages.at(-1)?.type === 'bye'));
+  const late = peer.call('/v1/resources');
+  await until('its welcome', () => late.messages.length > 0);
+  assert.equal(late.ended, false);
+});
+
+test('when the roots change, the server proves itself by the new one at once', async (context) => {
+  const before = await readTrust(...(await rootOf('mesh.local')));
+  const next = await readTrust(...(await rootOf('mesh.local')));
+  let trust = before;
+  const listeners: ((trust: Trust) => void)[] = [];
+  const authority = createAuthority(
+    {
+      current: () => trust,
+      onChange: (listener) => void listeners.push(listener),
+      problem: () => undefined,
+      close() {},
+    },
+    { trustDomain: 'mesh.local', verifyToken: async () => ({ workload: 't/web' }) },
+  );
+  const registry = new MemoryRegistry({ services: [] });
+  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  const server = await openControlServer({ host: '127.0.0.1', port: 0 }, authority, registry, log);
+  context.after(() => server.close());
+  const connects = async (ca: string): Promise<boolean> => {
+    const { session } = rawSidecar(`https://${server.address}`, { ca });
+    const outcome = await new Promise<boolean>((resolve) => {
+      session.on('connect', () => resolve(true));
+      session.on('error', () => resolve(false));
+    });
+    session.destroy();
+    return outcome;
+  };
+  assert.equal(await connects(before.bundlePem), true);
+  assert.equal(await connects(next.bundlePem), false);
+  trust = next;
+  for (const listener of listeners) listener(next);
+  await until('the new root', () => connects(next.bundlePem));
+});
+
+test('an attacker who asks for certificates again and again does not take all the turns of the API server', async (context) => {
+  const [certificatePem, root] = await rootOf('mesh.local');
+  const trust = await readTrust(certificatePem, root);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let reviews = 0;
+  const authority = createAuthority(
+    { current: () => trust, onChange() {}, problem: () => undefined, close() {} },
+    {
+      trustDomain: 'mesh.local',
+      async verifyToken() {
+        reviews++;
+        await promise;
+        return { workload: 't/web' };
+      },
+    },
+  );
+  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  const registry = new MemoryRegistry({ services: [] });
+  const server = await openControlServer({ host: '127.0.0.1', port: 0 }, authority, registry, log);
+  context.after(() => server.close());
+  const client = rawSidecar(`https://${server.address}`, { ca: trust.bundlePem });
+  context.after(() => client.session.destroy());
+  const ask = () => client.call('/v1/identity', JSON.stringify({ csr: csr(), token: 'forged' }));
+  const calls = Array.from({ length: 8 }, ask);
+  await until('all reviews', () => reviews === 8);
+  const { status, body } = await answered(ask());
+  assert.deepEqual([status, body.code], [503, 'ERR_UNAVAILABLE']);
+  resolve();
+  for (const call of calls) assert.equal((await answered(call)).status, 200);
+  assert.equal((await answered(ask())).status, 200);
+});
+
+async function rootOf(trustDomain: string): Promise<[string, StoredRoot]> {
+  const root = await createRoot(trustDomain);
+  return [root.certificatePem, root];
+}

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { temporaryDir, writeMesh } from '../../test/fixture/relay.ts';
 import { until } from '../../test/fixture/wait.ts';
-import { type Change, openFileRegistry, type Registry } from './file-registry.ts';
+import { openFileRegistry } from './file-registry.ts';
+import type { Change, Registry } from './registry.ts';
 
 interface Followed {
   readonly file: string;

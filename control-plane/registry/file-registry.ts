@@ -1,26 +1,11 @@
 import { readFileSync } from 'node:fs';
+import type { Mesh } from '../../protocol/mesh.ts';
 import { parseMesh } from '../../protocol/mesh-file.ts';
 import { formatProblem, type Problem } from '../../protocol/problem.ts';
 import { type Resource, type ResourceKind, type Resources, resourcesOf } from '../../protocol/resources.ts';
 import { watchFile } from '../../protocol/watch-file.ts';
 import type { Log } from '../log.ts';
-
-/** What changed: a resource's new state, or that it is gone. */
-export interface Change {
-  readonly kind: ResourceKind;
-  readonly key: string;
-}
-
-/** Where services come from. */
-export interface Registry {
-  readonly trustDomain: string;
-  get(kind: ResourceKind, key: string): Resource | undefined;
-  /** Only what differs from before is told. */
-  onChange(listener: (changes: readonly Change[]) => void): void;
-  /** Problems of the newest content, in words, and whether it is the one in force. */
-  state(): { problems: readonly string[]; current: boolean };
-  close(): void;
-}
+import type { Change, Registry } from './registry.ts';
 
 /** A mesh.yaml that cannot be used at the start. */
 class MeshFileError extends Error {
@@ -28,7 +13,7 @@ class MeshFileError extends Error {
 }
 
 /** Serves a mesh.yaml and follows it. A broken edit leaves the last good state in force, and is told. Throws MeshFileError. */
-export function openFileRegistry(file: string, log: Log): Registry {
+export function openFileRegistry(file: string, log: Log): FileRegistry {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -40,10 +25,17 @@ export function openFileRegistry(file: string, log: Log): Registry {
   const first = parseMesh(text, file);
   const told = first.problems.map(formatProblem);
   if (first.mesh === undefined) throw new MeshFileError(`${file} cannot be used:\n  ${told.join('\n  ')}`);
-  return new FileRegistry(file, text, resourcesOf(first.mesh), first.problems, log);
+  return new FollowedFile(file, text, first.mesh, first.problems, log);
 }
 
-class FileRegistry implements Registry {
+/** The registry of a mesh.yaml. */
+export interface FileRegistry extends Registry {
+  /** Where quotas are counted, as the file said at the start. */
+  readonly quotaStore: string;
+}
+
+class FollowedFile implements FileRegistry {
+  readonly quotaStore: string;
   private readonly file: string;
   private readonly log: Log;
   private resources: Resources;
@@ -52,9 +44,10 @@ class FileRegistry implements Registry {
   private readonly listeners: ((changes: readonly Change[]) => void)[] = [];
   private readonly watcher: { close(): void };
 
-  constructor(file: string, text: string, resources: Resources, problems: readonly Problem[], log: Log) {
+  constructor(file: string, text: string, mesh: Mesh, problems: readonly Problem[], log: Log) {
     this.file = file;
-    this.resources = resources;
+    this.resources = resourcesOf(mesh);
+    this.quotaStore = mesh.quotas.store;
     this.log = log;
     this.tell(problems);
     this.watcher = watchFile(file, (edited) => this.reload(edited), text);
@@ -65,7 +58,8 @@ class FileRegistry implements Registry {
   }
 
   get(kind: ResourceKind, key: string): Resource | undefined {
-    return kind === 'service' ? this.resources.services.get(key) : this.resources.gateways.get(key);
+    if (kind === 'service') return this.resources.services.get(key);
+    return kind === 'gateway' ? this.resources.gateways.get(key) : undefined;
   }
 
   onChange(listener: (changes: readonly Change[]) => void): void {
@@ -101,6 +95,8 @@ class FileRegistry implements Registry {
       );
       return;
     }
+    if (mesh.quotas.store !== this.quotaStore)
+      this.log.warn({ file: this.file }, 'quotas.store is used from the next start on');
     this.current = true;
     const before = this.resources;
     this.resources = resourcesOf(mesh);
@@ -113,6 +109,7 @@ class FileRegistry implements Registry {
   }
 }
 
+/** The resources of a kind that are not as before. */
 function differences(
   kind: ResourceKind,
   before: ReadonlyMap<string, Resource>,

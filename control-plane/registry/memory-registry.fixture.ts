@@ -1,10 +1,12 @@
 import { parseMesh } from '../../protocol/mesh-file.ts';
-import { type Resources, resourcesOf } from '../../protocol/resources.ts';
-import type { Change, Registry } from './file-registry.ts';
+import { type Resource, type ResourceKind, type Resources, resourcesOf } from '../../protocol/resources.ts';
+import type { Change, Registry } from './registry.ts';
 
 /** For tests: a registry that is told what there is. */
 export class MemoryRegistry implements Registry {
   readonly trustDomain = 'mesh.local';
+  /** What is followed, in the order in which it began. */
+  readonly followed: string[] = [];
   private resources: Resources;
   private readonly listeners: ((changes: readonly Change[]) => void)[] = [];
 
@@ -18,8 +20,17 @@ export class MemoryRegistry implements Registry {
     for (const listener of this.listeners) listener(keys.map((key) => ({ kind: 'service', key })));
   }
 
-  get(kind: 'service' | 'gateway', key: string) {
-    return kind === 'service' ? this.resources.services.get(key) : this.resources.gateways.get(key);
+  get(kind: ResourceKind, key: string): Resource | undefined {
+    if (kind === 'service') return this.resources.services.get(key);
+    return kind === 'gateway' ? this.resources.gateways.get(key) : undefined;
+  }
+
+  follow(kind: string, key: string): void {
+    this.followed.push(`${kind} ${key}`);
+  }
+
+  unfollow(kind: string, key: string): void {
+    this.followed.splice(this.followed.indexOf(`${kind} ${key}`), 1);
   }
 
   onChange(listener: (changes: readonly Change[]) => void): void {

@@ -4,7 +4,7 @@ import { DEFAULT_SETTINGS } from '../default-settings.ts';
 import { TRAFFIC_FIELDS, type TrafficSettings } from '../traffic-policy.ts';
 import { parseAnnotations, parseFields } from './parse.ts';
 
-const UNENFORCED = ['hedge', 'circuit-breaker', 'rate-limit', 'cache', 'coalesce', 'compress'];
+const UNENFORCED = ['cache', 'coalesce', 'compress'];
 
 /** Annotations of our own, without their prefix in the test. */
 function parse(fields: Record<string, string>, base: TrafficSettings = DEFAULT_SETTINGS) {
@@ -21,6 +21,8 @@ test('every annotation of the design, with its example', () => {
   const read = parse({
     timeout: '2s',
     'try-timeout': '500ms',
+    'idle-timeout': '30s',
+    'connect-timeout': '200ms',
     retries: '2 on connect,reset,503',
     'retry-budget': '30% + 5/s',
     hedge: 'after p95',
@@ -40,6 +42,8 @@ test('every annotation of the design, with its example', () => {
   assert.deepEqual(read.settings, {
     timeoutMs: 2000,
     tryTimeoutMs: 500,
+    idleTimeoutMs: 30_000,
+    connectTimeoutMs: 200,
     retries: { attempts: 2, on: ['connect', 'reset', 503] },
     retryBudget: { ratio: 0.3, perSecond: 5 },
     hedge: { quantile: 0.95 },
@@ -47,7 +51,18 @@ test('every annotation of the design, with its example', () => {
     circuitBreaker: { failures: 7, ejectMinMs: 1000, ejectMaxMs: 10_000, maxEjectedPercent: 30 },
     healthCheck: { kind: 'grpc', target: 'my.Service', everyMs: 10_000, timeoutMs: 1_000 },
     limits: { connections: 1, pending: 2, requests: 3 },
-    rateLimits: [{ tokens: 100, perMs: 1000, burst: 200, by: ['client'] }],
+    rateLimits: [
+      {
+        algorithm: 'token-bucket',
+        tokens: 100,
+        perMs: 1000,
+        burst: 200,
+        by: ['client'],
+        mode: 'lease',
+        onOutage: 'share',
+        dryRun: false,
+      },
+    ],
     cache: { mode: 'fixed', ttlMs: 60_000, staleMs: 300_000 },
     coalesce: true,
     compress: ['gzip', 'br', 'zstd'],
@@ -117,13 +132,23 @@ test('off and none take back what a policy set', () => {
   const base = parse({
     timeout: '2s',
     'try-timeout': '1s',
+    'idle-timeout': '1m',
+    'connect-timeout': '1s',
     hedge: 'after p95',
     cache: '60s',
     'health-check': 'tcp every 5s',
     mtls: 'strict',
   });
   const { settings } = parse(
-    { timeout: 'none', 'try-timeout': 'none', hedge: 'off', cache: 'off', 'health-check': 'off' },
+    {
+      timeout: 'none',
+      'try-timeout': 'none',
+      'idle-timeout': 'none',
+      'connect-timeout': 'none',
+      hedge: 'off',
+      cache: 'off',
+      'health-check': 'off',
+    },
     base.settings,
   );
   assert.deepEqual(settings, { ...DEFAULT_SETTINGS, mtls: 'strict' });
@@ -148,8 +173,14 @@ test('what is read but not enforced yet is told, so that nobody believes to be p
     coalesce: 'on',
     compress: 'gzip',
     'opaque-ports': '80',
+    fault: 'abort 503 1%',
+    'direct-response': '503',
+    rewrite: 'path /a -> /b',
+    sticky: 'ip',
     timeout: '1s',
     'try-timeout': '1s',
+    'idle-timeout': '1m',
+    'connect-timeout': '1s',
     retries: '1 on 503',
     'retry-budget': '1%',
     limits: 'pending 1',
@@ -165,12 +196,17 @@ test('what is read but not enforced yet is told, so that nobody believes to be p
       field,
     );
   }
-  for (const balance of ['ring-hash source', '  maglev source']) {
-    assert.deepEqual(
-      parse({ balance }).problems.map(({ severity }) => severity),
-      ['warning'],
-    );
-  }
+});
+
+test('a limit by what nobody verifies is taken, and said to be so', () => {
+  const { settings, problems } = parse({ 'rate-limit': '5/s by claim:sub; 9/s by ip' });
+  assert.equal(settings.rateLimits.length, 2);
+  assert.deepEqual(
+    problems.map(({ severity, message }) => `${severity} ${message}`),
+    [
+      'warning tells callers apart by claim:sub, which is not verified by this version: a caller may send whatever he likes',
+    ],
+  );
 });
 
 test('a value of more than 4096 characters is refused before any grammar looks at it', () => {

@@ -1,65 +1,53 @@
+import { DEFAULT_SETTINGS } from '../default-settings.ts';
 import { nearest } from '../nearest.ts';
+import { POD_ANNOTATIONS } from '../pod-annotations.ts';
 import { type Problem, showValue } from '../problem.ts';
+import { notOnRoutes, type RoutePolicy } from '../route-policy.ts';
 import { TRAFFIC_FIELDS, type TrafficField, type TrafficSettings } from '../traffic-policy.ts';
 import { parseBalance } from './balance.ts';
 import { parseCache } from './cache.ts';
 import { parseCircuitBreaker } from './circuit-breaker.ts';
+import { parseDirectResponse } from './direct-response.ts';
+import { parseFault } from './fault.ts';
 import { parseHealthCheck } from './health-check.ts';
 import { parseHedge } from './hedge.ts';
 import { parseLimits } from './limits.ts';
-import { isWrong, type Parsed, settled } from './parsed.ts';
-import { parseRateLimit } from './rate-limit.ts';
+import { isWrong, type Parsed, settled, type Wrong } from './parsed.ts';
+import { parseRateLimit, unverifiedKeys } from './rate-limit.ts';
 import { parseRetries } from './retries.ts';
 import { parseRetryBudget } from './retry-budget.ts';
+import { parseRewrite } from './rewrite.ts';
 import { parseAllow, parseCoalesce, parseCompress, parseMtls, parseOpaquePorts } from './simple.ts';
+import { parseSticky } from './sticky.ts';
 import { parseTimeout } from './timeout.ts';
 
 const PREFIX = 'tulle.dev/';
 /** As for a TrafficPolicy's fields. */
 const MAX_TEXT = 4096;
 
-/** The pod's own annotations (DESIGN section 7): known, but not about traffic. */
-const POD_ANNOTATIONS = [
-  'inject',
-  'proxy-cpu-request',
-  'proxy-cpu-limit',
-  'proxy-memory-request',
-  'proxy-memory-limit',
-  'proxy-image',
-  'proxy-log-level',
-  'proxy-workers',
-  'skip-inbound-ports',
-  'skip-outbound-ports',
-  'skip-outbound-cidrs',
-  'access-log',
-  'trace-sample',
-  'native-sidecar',
-];
-
 /** What this version reads but does not do yet: said, so that nobody believes to be protected. */
-const NOT_ENFORCED: readonly TrafficField[] = [
-  'hedge',
-  'circuit-breaker',
-  'rate-limit',
-  'cache',
-  'coalesce',
-  'compress',
-];
+const NOT_ENFORCED: readonly TrafficField[] = ['cache', 'coalesce', 'compress'];
 
 const PARSERS: Readonly<Record<TrafficField, (text: string, base: TrafficSettings) => Parsed>> = {
   timeout: (text) => parseTimeout(text, 'timeoutMs'),
   'try-timeout': (text) => parseTimeout(text, 'tryTimeoutMs'),
+  'idle-timeout': (text) => parseTimeout(text, 'idleTimeoutMs'),
+  'connect-timeout': (text) => parseTimeout(text, 'connectTimeoutMs'),
   retries: parseRetries,
   'retry-budget': parseRetryBudget,
   hedge: parseHedge,
   balance: parseBalance,
-  'circuit-breaker': (text, base) => parseCircuitBreaker(text, base.circuitBreaker),
+  'circuit-breaker': parseCircuitBreaker,
   'health-check': parseHealthCheck,
   limits: (text, base) => parseLimits(text, base.limits),
   'rate-limit': parseRateLimit,
   cache: parseCache,
   coalesce: parseCoalesce,
   compress: parseCompress,
+  fault: parseFault,
+  'direct-response': parseDirectResponse,
+  rewrite: parseRewrite,
+  sticky: parseSticky,
   mtls: parseMtls,
   allow: parseAllow,
   'opaque-ports': parseOpaquePorts,
@@ -106,24 +94,67 @@ export function parseFields(
   for (const field of TRAFFIC_FIELDS) {
     const text = fields[field];
     if (text === undefined) continue;
-    const parsed: Parsed = text.length > MAX_TEXT ? TOO_LONG : PARSERS[field](text, settings);
-    const at = { field: path(field), value: showValue(text) };
-    if (isWrong(parsed))
-      problems.push({ severity: 'error', ...at, message: parsed.wrong, meant: parsed.meant });
-    else settings = settled(settings, parsed);
-    if (
-      !isWrong(parsed) &&
-      (NOT_ENFORCED.includes(field) || ('balance' in parsed && parsed.balance.hashOn !== undefined))
-    ) {
-      problems.push({
-        severity: 'warning',
-        ...at,
-        message: 'is understood, but not enforced by this version',
-        meant: '',
-      });
-    }
+    const read = readField(field, text, settings, path(field));
+    if (read.parsed !== undefined) settings = settled(settings, read.parsed);
+    problems.push(...read.problems);
   }
   return { settings, problems };
+}
+
+/** Fields of a TrafficPolicy about a route or a Gateway: what they say in place of what services say. */
+export function parseRouteFields(
+  fields: Readonly<Record<string, string | undefined>>,
+  path: (field: string) => string,
+): { policy: RoutePolicy; problems: Problem[] } {
+  let policy: RoutePolicy = { set: {}, unset: [] };
+  const problems: Problem[] = [];
+  for (const field of TRAFFIC_FIELDS) {
+    const text = fields[field];
+    if (text === undefined) continue;
+    const message = notOnRoutes(field);
+    if (message !== undefined) {
+      const meant = 'write it as an annotation of the Service, or in a TrafficPolicy about it';
+      problems.push({ severity: 'error', field: path(field), value: showValue(text), message, meant });
+      continue;
+    }
+    const read = readField(field, text, DEFAULT_SETTINGS, path(field));
+    problems.push(...read.problems);
+    if (read.parsed === undefined) continue;
+    policy =
+      'unset' in read.parsed
+        ? { ...policy, unset: [...policy.unset, read.parsed.unset] }
+        : { ...policy, set: { ...policy.set, ...read.parsed } };
+  }
+  return { policy, problems };
+}
+
+/** What one field says, and what is wrong with it or not done yet. */
+function readField(
+  field: TrafficField,
+  text: string,
+  base: TrafficSettings,
+  path: string,
+): { parsed: Exclude<Parsed, Wrong> | undefined; problems: Problem[] } {
+  const parsed: Parsed = text.length > MAX_TEXT ? TOO_LONG : PARSERS[field](text, base);
+  const at = { field: path, value: showValue(text) };
+  if (isWrong(parsed)) {
+    const problem: Problem = { severity: 'error', ...at, message: parsed.wrong, meant: parsed.meant };
+    return { parsed: undefined, problems: [problem] };
+  }
+  if ('rateLimits' in parsed) return { parsed, problems: unverified(parsed.rateLimits ?? [], at) };
+  if (!NOT_ENFORCED.includes(field)) return { parsed, problems: [] };
+  const message = 'is understood, but not enforced by this version';
+  return { parsed, problems: [{ severity: 'warning', ...at, message, meant: '' }] };
+}
+
+/** Who can choose what he is counted as has as many quotas as he likes. */
+function unverified(limits: TrafficSettings['rateLimits'], at: Pick<Problem, 'field' | 'value'>): Problem[] {
+  return unverifiedKeys(limits).map((key) => ({
+    severity: 'warning',
+    ...at,
+    message: `tells callers apart by ${key}, which is not verified by this version: a caller may send whatever he likes`,
+    meant: 'add a limit by client or by ip beside it',
+  }));
 }
 
 function isTrafficField(field: string): field is TrafficField {

@@ -8,7 +8,19 @@ export interface Wrong {
 
 /** A value like `off`: what a policy set before does not hold. */
 interface Unset {
-  readonly unset: 'timeoutMs' | 'tryTimeoutMs' | 'hedge' | 'cache' | 'healthCheck';
+  readonly unset:
+    | 'timeoutMs'
+    | 'tryTimeoutMs'
+    | 'idleTimeoutMs'
+    | 'connectTimeoutMs'
+    | 'hedge'
+    | 'cache'
+    | 'healthCheck'
+    | 'circuitBreaker'
+    | 'faults'
+    | 'directResponse'
+    | 'rewrites'
+    | 'sticky';
 }
 
 /** The settings that a value means, or what is wrong with it. */

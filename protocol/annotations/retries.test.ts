@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { parseRetries } from './retries.ts';
 
 const MEANT =
-  'write COUNT on CONDITION,..., like "2 on connect,reset,503", with 0 to 10 retries on connect, reset, refused-stream, 5xx, statuses or gRPC statuses';
+  'write COUNT on CONDITION,..., like "2 on connect,reset,503", with 0 to 10 retries on connect, reset, refused-stream, 5xx, statuses or gRPC statuses; then, if wanted, "for GET,POST" and "backoff 25ms..250ms"';
 
 test('a count and conditions', () => {
   assert.deepEqual(parseRetries('2 on connect,reset,503'), {
@@ -77,4 +77,30 @@ test('a storm of retries is refused', () => {
     wrong: 'asks for 999 retries, more than 10',
     meant: MEANT,
   });
+});
+
+test('methods that may run twice and the waits between are said in this order, each or none', () => {
+  const policy = { attempts: 2, on: ['connect', 'reset', 503] };
+  const methods = ['GET', 'POST'];
+  const backoff = { baseMs: 50, capMs: 1000 };
+  for (const [text, more] of [
+    ['2 on connect,reset,503 for GET,POST', { methods }],
+    ['2 on connect , reset,503  for GET , POST ', { methods }],
+    ['2 on connect,reset,503 backoff 50ms..1s', { backoff }],
+    ['2 on connect,reset,503 for GET,POST backoff 50ms..1s', { methods, backoff }],
+  ] as const)
+    assert.deepEqual(parseRetries(text), { retries: { ...policy, ...more } }, text);
+});
+
+test('methods or waits that are none are named, and no part of the policy holds', () => {
+  for (const [text, told] of [
+    ['2 on 503 for get', '"get", which are no methods'],
+    ['2 on 503 for GET,', '"GET,", which are no methods'],
+    ['2 on 503 backoff 50ms', '"50ms", which is no backoff'],
+    ['2 on 503 backoff 1s..50ms', '"1s..50ms", which is no backoff'],
+    ['2 on 503 backoff 0ms..1s', '"0ms..1s", which is no backoff'],
+    ['2 on 503 backoff 1s..2s..3s', '"1s..2s..3s", which is no backoff'],
+    ['2 on 503 backoff 1s..2s for GET', '"1s..2s for GET", which is no backoff'],
+  ] as const)
+    assert.deepEqual(parseRetries(text), { wrong: `has ${told}`, meant: MEANT }, text);
 });

@@ -26,8 +26,9 @@ function settings(more: Partial<TrafficSettings> = {}): TrafficSettings {
 function clusterOf(context: TestContext, address = '127.0.0.1:1') {
   const connectors: string[] = [];
   const cluster = new Cluster('t/app', settings(), {
-    connectorFor: (endpoint, carries) => {
-      connectors.push(`${endpoint.address} ${endpoint.identity ?? 'plain'} ${carries}`);
+    connectorFor: (endpoint, carries, call) => {
+      const how = endpoint.identity ?? call?.tls.serverName ?? 'plain';
+      connectors.push(`${endpoint.address} ${how} ${carries}`);
       return plainConnector(address);
     },
     engineLimits: DEFAULT_LIMITS,
@@ -75,8 +76,10 @@ test('an endpoint that stays keeps its connections and its history; one that goe
   const connection = await connected(a);
   a?.onReusable(connection);
   assert.equal(a?.idleCount, 1);
-  cluster.balancer.started(a, 0);
-  cluster.balancer.finished(a, 10, 10, false);
+  for (const now of [0, 10]) {
+    cluster.balancer.started(a, now);
+    cluster.balancer.finished(a, now + 10, 10, false);
+  }
   cluster.update([at('c:1'), at('a:1', { weight: 5, zone: 'z2' })], settings());
   assert.deepEqual(addresses(cluster), ['c:1', 'a:1']);
   assert.equal(cluster.endpoints[1], a);
@@ -152,9 +155,9 @@ test('another than the one that just failed is picked, where there is one', (con
   const { cluster } = clusterOf(context);
   cluster.update([at('a:1'), at('b:1')], settings());
   const [a, b] = cluster.endpoints;
-  for (let i = 0; i < 50; i++) assert.equal(cluster.pick(a), b);
+  for (let i = 0; i < 50; i++) assert.equal(cluster.pick(undefined, a), b);
   cluster.update([at('a:1')], settings());
-  assert.equal(cluster.pick(a), a);
+  assert.equal(cluster.pick(undefined, a), a);
 });
 
 test('limits are those of the newest settings, for endpoints that stay too', async (context) => {
@@ -200,6 +203,37 @@ test('new credentials are used by endpoints that speak mTLS, and cost others not
   cluster.renewConnectors();
   assert.deepEqual(connectors, both('a:1 t/app'));
   assert.deepEqual([a?.idleCount, b?.idleCount], [0, 1]);
+});
+
+test('connections that were verified by an old policy serve no new request, even those in use when it changed', async (context) => {
+  const backend = await answering();
+  context.after(() => backend.close());
+  const { cluster, connectors } = clusterOf(context, backend.address);
+  const call = (serverName: string) => ({
+    tls: { policy: 't/tls', serverName, authorities: ['PEM'], names: [] },
+  });
+  const pair = [at('a:1'), at('b:1', { identity: 't/app' })];
+  cluster.update(pair, settings(), 'http', call('old.test'));
+  const [a, b] = cluster.endpoints;
+  const [idle, used] = [await connected(a), await connected(a)];
+  a?.onReusable(idle);
+  connectors.length = 0;
+  cluster.update([...pair, at('c:1')], settings(), 'http', call('old.test'));
+  assert.deepEqual(connectors, both('c:1 old.test'));
+  assert.equal(cluster.endpoints[0], a);
+  connectors.length = 0;
+  cluster.update(pair, settings(), 'http', call('new.test'));
+  assert.deepEqual(connectors, both('a:1 new.test'));
+  assert.notEqual(cluster.endpoints[0], a);
+  assert.equal(cluster.endpoints[1], b, 'a mesh peer is called as before');
+  await until('the end of the idle one', () => idle.transport.closed);
+  assert.equal(used.transport.closed, false, 'its request finishes');
+  a?.onReusable(used);
+  await until('the end of the one in use', () => a?.connections === 0);
+  assert.equal(a?.idleCount, 0);
+  connectors.length = 0;
+  cluster.update(pair, settings(), 'http');
+  assert.deepEqual(connectors, both('a:1 plain'));
 });
 
 test('a closed cluster has no endpoint, and keeps no connection', async (context) => {

@@ -8,8 +8,12 @@ export interface EndpointLoad {
   ewmaMs: number;
   /** When `ewmaMs` was last changed. */
   stampMs: number;
+  /** It has answered well before. */
+  proven: boolean;
+  /** In the zone of this proxy. */
+  local: boolean;
 }
 
 export function createEndpointLoad(address: string, weight = 1): EndpointLoad {
-  return { address, weight, inFlight: 0, ewmaMs: 0, stampMs: 0 };
+  return { address, weight, inFlight: 0, ewmaMs: 0, stampMs: 0, proven: false, local: false };
 }

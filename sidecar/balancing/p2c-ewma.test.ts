@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seeded } from '../../test/conformance/http1-grammar.ts';
+import { seeded } from '../../test/fixture/seeded.ts';
 import type { Balancer } from './balancer.ts';
 import { createEndpointLoad, type EndpointLoad } from './endpoint-load.ts';
 import { p2cEwma } from './p2c-ewma.ts';
@@ -36,6 +36,11 @@ function serve(
   balancer.finished(endpoint, nowMs + latencyMs, latencyMs, failed);
 }
 
+/** An endpoint whose first answer came already. */
+function proven(address: string): EndpointLoad {
+  return { ...createEndpointLoad(address), proven: true };
+}
+
 test('a slow endpoint gets a small share', () => {
   const [slow = 0, ...fast] = counts([100, 5, 5]);
   assert.ok(slow * 4 < Math.min(...fast), `${slow} ${fast}`);
@@ -60,7 +65,8 @@ test('an endpoint that hangs without answering loses its share', () => {
 test('an endpoint that became fast again is found out', () => {
   const balancer = p2cEwma(seeded(5));
   const [slow, fast] = [createEndpointLoad('slow'), createEndpointLoad('fast')];
-  serve(balancer, slow, 0, 500);
+  serve(balancer, slow, 0, 5);
+  serve(balancer, slow, 10, 500);
   let tried = 0;
   for (let now = 600; now < 120_000; now += 10) {
     const chosen = balancer.pick([slow, fast]) ?? assert.fail();
@@ -72,7 +78,7 @@ test('an endpoint that became fast again is found out', () => {
 
 test('a latency above the estimate replaces it at once, one below it pulls it down over ten seconds', () => {
   const balancer = p2cEwma(seeded(1));
-  const endpoint = createEndpointLoad('e');
+  const endpoint = proven('e');
   serve(balancer, endpoint, 0, 5);
   assert.equal(endpoint.ewmaMs, 5);
   serve(balancer, endpoint, 100, 50);
@@ -86,7 +92,7 @@ test('a latency above the estimate replaces it at once, one below it pulls it do
 test('a new endpoint starts from the median of its peers, whatever an outlier says', () => {
   const balancer = p2cEwma(seeded(2));
   const peers = [4, 5, 6, 7, 900].map((latency, index) => {
-    const peer = createEndpointLoad(`p${index}`);
+    const peer = proven(`p${index}`);
     serve(balancer, peer, 0, latency);
     return peer;
   });
@@ -101,4 +107,43 @@ test('while nothing was measured, the endpoint with fewer requests in flight is 
   const [busy, free] = [createEndpointLoad('busy'), createEndpointLoad('free')];
   balancer.started(busy, 0);
   for (let round = 0; round < 50; round++) assert.equal(balancer.pick([busy, free]), free);
+});
+
+test('a slow first answer, of a cold endpoint, does not make it look slow; a quick one and a slow second one count', () => {
+  const balancer = p2cEwma(seeded(4));
+  const endpoint = createEndpointLoad('e');
+  serve(balancer, endpoint, 0, 900);
+  assert.equal(endpoint.ewmaMs, 0, 'it counts as not measured');
+  serve(balancer, endpoint, 1000, 5);
+  assert.equal(endpoint.ewmaMs, 5);
+  const fresh = createEndpointLoad('fresh');
+  while (fresh.ewmaMs === 0) assert.ok(balancer.pick([endpoint, fresh]));
+  serve(balancer, fresh, 1010, 900);
+  assert.equal(fresh.ewmaMs, 5, 'the median of its peers');
+  serve(balancer, fresh, 2000, 900);
+  assert.equal(fresh.ewmaMs, 900);
+});
+
+test('a first answer that fails counts at once', () => {
+  const balancer = p2cEwma(seeded(4));
+  const endpoint = createEndpointLoad('e');
+  serve(balancer, endpoint, 0, 10, true);
+  assert.equal(endpoint.ewmaMs, 100);
+});
+
+test('endpoints that are about as quick share by what is in flight, much slower ones by cost', () => {
+  const balancer = p2cEwma(seeded(8));
+  const [quick, alike, slow] = [proven('quick'), proven('alike'), proven('slow')];
+  serve(balancer, quick, 0, 5);
+  serve(balancer, alike, 0, 9);
+  serve(balancer, slow, 0, 11);
+  const tally = (pair: readonly EndpointLoad[]) => {
+    let first = 0;
+    for (let i = 0; i < 1000; i++) if (balancer.pick(pair) === pair[0]) first++;
+    return first;
+  };
+  assert.ok(Math.abs(tally([quick, alike]) - 500) < 80);
+  assert.equal(tally([quick, slow]), 1000);
+  balancer.started(quick, 10);
+  assert.equal(tally([quick, alike]), 0);
 });

@@ -4,18 +4,21 @@ import { TwoChoices } from './two-choices.ts';
 
 const DECAY_MS = 10_000;
 /** A failure is told faster than it is answered: it must not make an endpoint look quick. */
-const FAILURE_PENALTY = 4;
+const FAILURE_PENALTY = 10;
 /** While no endpoint of the service was measured, only requests in flight count. */
 const UNKNOWN_MS = 1;
 /** Below this, an idle endpoint's estimate is used as it is. */
 const IDLE_MS = 100;
+/** Endpoints whose estimates differ by less are alike: what is left of chance must not decide for seconds. */
+const ALIKE = 2;
 /** So many peers are enough for a median. */
 const MEDIAN_OF = 33;
 
 /**
  * Power of two choices by peak EWMA latency times requests in flight (Finagle's and Linkerd's): a latency
  * above the estimate replaces it at once, one below it pulls it down over ten seconds. An endpoint that
- * is new starts from the median of its peers.
+ * is new starts from the median of its peers. Between endpoints that are about as quick only requests in
+ * flight decide, so that equal ones share evenly at low load, too.
  */
 export function p2cEwma(random: () => number): Balancer {
   return new PeakEwma(random);
@@ -40,7 +43,13 @@ class PeakEwma implements Balancer {
     const one = endpoints[choices.first] as E; // both are below the length
     const two = endpoints[choices.second] as E;
     if (one.ewmaMs === 0 || two.ewmaMs === 0) this.introduce(endpoints, one, two);
-    return this.cost(two, choices.mean) < this.cost(one, choices.mean) ? two : one;
+    const oneMs = this.estimateMs(one);
+    const twoMs = this.estimateMs(two);
+    // Both were drawn by chance: the first is as good as the second where nothing tells them apart.
+    if (oneMs < twoMs * ALIKE && twoMs < oneMs * ALIKE)
+      return two.inFlight * one.weight < one.inFlight * two.weight ? two : one;
+    const { mean } = choices;
+    return twoMs * load(two, mean) < oneMs * load(one, mean) ? two : one;
   }
 
   started(endpoint: EndpointLoad, nowMs: number): void {
@@ -56,16 +65,18 @@ class PeakEwma implements Balancer {
       return;
     }
     const sampleMs = Math.max(0.01, latencyMs);
-    observe(endpoint, nowMs, sampleMs);
+    // The first answer tells of connecting and cold caches: it never makes an endpoint look slow.
+    if (endpoint.proven || sampleMs < endpoint.ewmaMs) observe(endpoint, nowMs, sampleMs);
+    endpoint.proven = true;
     this.typicalMs += (sampleMs - this.typicalMs) * 0.05;
   }
 
-  private cost(endpoint: EndpointLoad, meanWeight: number): number {
+  private estimateMs(endpoint: EndpointLoad): number {
+    const { ewmaMs } = endpoint;
+    if (ewmaMs === 0) return UNKNOWN_MS;
     const idleMs = this.nowMs - endpoint.stampMs;
-    let estimateMs = endpoint.ewmaMs === 0 ? UNKNOWN_MS : endpoint.ewmaMs;
     // One that nobody asks becomes cheaper with time, so that it is tried again.
-    if (idleMs > IDLE_MS && endpoint.inFlight === 0) estimateMs *= Math.exp(-idleMs / DECAY_MS);
-    return estimateMs * (1 + (endpoint.inFlight * meanWeight) / endpoint.weight);
+    return idleMs > IDLE_MS && endpoint.inFlight === 0 ? ewmaMs * Math.exp(-idleMs / DECAY_MS) : ewmaMs;
   }
 
   /** Gives those of the two that were never measured their peers' median, if there is one. */
@@ -91,6 +102,10 @@ class PeakEwma implements Balancer {
     }
     return known === 0 ? 0 : (scratch[known >> 1] as number);
   }
+}
+
+function load({ inFlight, weight }: EndpointLoad, meanWeight: number): number {
+  return 1 + (inFlight * meanWeight) / weight;
 }
 
 function begin(endpoint: EndpointLoad, nowMs: number, ewmaMs: number): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seeded } from '../../test/conformance/http1-grammar.ts';
+import { seeded } from '../../test/fixture/seeded.ts';
 import { createEndpointLoad } from './endpoint-load.ts';
 import { TwoChoices } from './two-choices.ts';
 

@@ -221,6 +221,37 @@ test('after bye it goes to the next one at once: the stream is ended, not waited
   assert.ok(told.ended);
 });
 
+test('a bye is no loss: it is told as what it is, and all that was known stays', async (context) => {
+  const first = await standIn(context, authority);
+  const second = await standIn(context, authority);
+  const { subscription, words, logged } = follow(context, [first.address, second.address]);
+  subscription.want('service', 'shop/a');
+  const told = await stream(first);
+  told.say(resource('shop/a', '1'));
+  await until('the word', () => words.length === 1);
+  told.say({ type: 'bye', reason: 'connections are spread anew' });
+  const next = await stream(second);
+  await until('what is known', () => asked(next, 'subscribe').length === 1);
+  assert.deepEqual(asked(next, 'subscribe'), [{ kind: 'service', key: 'shop/a', version: '1' }]);
+  assert.ok(logged.includes('info the control plane sends elsewhere'));
+  assert.ok(!logged.some((line) => line.startsWith('warn')));
+});
+
+test('a control plane that lets in and sends away again and again is asked later each time', async (context) => {
+  const plane = await standIn(context, authority);
+  const waits: number[] = [];
+  const { setTimeout: real } = globalThis;
+  context.mock.method(Math, 'random', () => 0.1);
+  context.mock.method(globalThis, 'setTimeout', (run: () => void, ms: number) => {
+    if (ms >= 10 && run.toString().includes('connect')) waits.push(ms);
+    return real(run, ms);
+  });
+  plane.onResources = ({ say }) => say(WELCOME, { type: 'bye', reason: 'a message is not understood' });
+  follow(context, [plane.address]);
+  await until('some rounds', () => plane.streams.length > 4);
+  assert.deepEqual(waits.slice(0, 4), [10, 20, 40, 80]);
+});
+
 test('without a certificate nobody is asked; the first one starts the connection', async (context) => {
   const plane = await standIn(context, authority);
   const source = new Given(undefined);

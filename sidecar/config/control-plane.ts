@@ -11,6 +11,8 @@ import type { Subscription, SubscriptionState } from './subscription.ts';
 
 const FIRST_BACKOFF_MS = 100;
 const LAST_BACKOFF_MS = 5_000;
+/** A connection that lasted so long was a good one. */
+const SETTLED_MS = 1_000;
 const MAX_LINE = 4 * 1024 * 1024;
 /** A control plane refuses a message of more than 10 000. */
 const MAX_RESOURCES = 5_000;
@@ -25,21 +27,30 @@ export interface SubscriptionOptions {
   readonly log: Log;
 }
 
+/** The sessions in which resources are followed: others may have streams of their own in them. */
+export interface SubscriptionSessions {
+  /** `listener` gets each session when it is connected, the current one at once, and undefined when it is no longer to be used. */
+  onSession(listener: (session: ClientHttp2Session | undefined) => void): void;
+}
+
 /** Follows resources at a control plane. While none answers, all that was told stays in force. */
-export function connectSubscription(options: SubscriptionOptions): Subscription {
+export function connectSubscription(options: SubscriptionOptions): Subscription & SubscriptionSessions {
   return new ControlPlaneSubscription(options);
 }
 
-class ControlPlaneSubscription implements Subscription {
+class ControlPlaneSubscription implements Subscription, SubscriptionSessions {
   private readonly options: SubscriptionOptions;
   private readonly node = { id: randomUUID(), version: VERSION };
   private readonly resourceListeners: ((resource: Resource) => void)[] = [];
   private readonly absentListeners: ((kind: ResourceKind, key: string) => void)[] = [];
+  private readonly sessionListeners: ((session: ClientHttp2Session | undefined) => void)[] = [];
   /** All that is followed, with the version known; '' before the first word. */
   private readonly versions = new Map<string, string>();
   private session: ClientHttp2Session | undefined = undefined;
   private stream: ClientHttp2Stream | undefined = undefined;
   private connected = false;
+  /** The control plane said bye. */
+  private sentAway = false;
   private since = Date.now();
   private lastError: string | undefined = undefined;
   private endpoint: string | undefined = undefined;
@@ -79,8 +90,16 @@ class ControlPlaneSubscription implements Subscription {
     this.absentListeners.push(listener);
   }
 
+  onSession(listener: (session: ClientHttp2Session | undefined) => void): void {
+    this.sessionListeners.push(listener);
+    if (this.stream !== undefined) listener(this.session);
+  }
+
   state(): SubscriptionState {
-    const { connected, since, trustDomain, lastError, endpoint } = this;
+    const { connected, since, trustDomain, endpoint } = this;
+    const { identity } = this.options;
+    // Without a certificate there is no connection that could fail.
+    const lastError = this.lastError ?? (identity.current() === undefined ? identity.lastError() : undefined);
     return {
       connected,
       since,
@@ -135,7 +154,10 @@ class ControlPlaneSubscription implements Subscription {
         () => session.destroy(),
       ),
     );
-    stream.on('close', () => session.close());
+    stream.on('close', () => {
+      if (this.session === session) this.tellSession(undefined); // it ends when all its streams have
+      session.close();
+    });
     this.send({
       type: 'hello',
       version: WIRE_VERSION,
@@ -147,6 +169,11 @@ class ControlPlaneSubscription implements Subscription {
     });
     for (let from = 0; from < resources.length; from += MAX_RESOURCES)
       this.send({ type: 'subscribe', resources: resources.slice(from, from + MAX_RESOURCES) });
+    this.tellSession(session);
+  }
+
+  private tellSession(session: ClientHttp2Session | undefined): void {
+    for (const listener of this.sessionListeners) listener(session);
   }
 
   private send(message: ClientMessage): void {
@@ -158,7 +185,7 @@ class ControlPlaneSubscription implements Subscription {
     try {
       this.onMessage(JSON.parse(line) as ServerMessage); // by mTLS it is the control plane, whose types these are
     } catch (error) {
-      this.lastError = `a message of the control plane could not be used: ${error instanceof Error ? error.message : String(error)}`;
+      this.lastError = `a message of the control plane could not be used: ${withoutText(error)}`;
       this.options.log.error(
         { error: this.lastError },
         'the control plane sent what this version does not understand',
@@ -171,7 +198,6 @@ class ControlPlaneSubscription implements Subscription {
       case 'welcome':
         this.connected = true;
         this.since = Date.now();
-        this.failures = 0;
         this.lastError = undefined;
         this.options.log.info({ controlPlane: this.endpoint }, 'connected to a control plane');
         return;
@@ -185,10 +211,12 @@ class ControlPlaneSubscription implements Subscription {
       case 'absent':
         if (!this.versions.has(`${message.kind} ${message.key}`)) return;
         this.versions.set(`${message.kind} ${message.key}`, '');
-        for (const listener of this.absentListeners) listener(message.kind, message.key);
+        for (const listener of this.absentListeners) listener(message.kind as ResourceKind, message.key); // as it was asked for
         return;
       case 'bye':
         this.lastError = message.reason;
+        this.sentAway = true;
+        this.tellSession(undefined);
         this.stream?.end(); // a session closes when its streams have ended on both sides
         this.session?.close();
         return;
@@ -201,12 +229,12 @@ class ControlPlaneSubscription implements Subscription {
     if (this.session !== session) return;
     this.session = undefined;
     this.stream = undefined;
-    if (this.connected)
-      this.options.log.warn(
-        { controlPlane: address, reason: this.lastError ?? 'closed' },
-        'the control plane is away: running on the last known state',
-      );
+    this.tellSession(undefined);
+    this.tellClosed(address);
+    // One that lets in and sends away again at once must not be asked faster and faster.
+    if (this.connected && Date.now() - this.since >= SETTLED_MS) this.failures = 0;
     this.connected = false;
+    this.sentAway = false;
     this.since = Date.now();
     if (this.closed) return;
     const backoff = Math.random() * Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.failures++);
@@ -215,4 +243,17 @@ class ControlPlaneSubscription implements Subscription {
       this.connect();
     }, backoff);
   }
+
+  private tellClosed(controlPlane: string): void {
+    if (!this.connected) return;
+    const details = { controlPlane, reason: this.lastError ?? 'closed' };
+    if (this.sentAway) this.options.log.info(details, 'the control plane sends elsewhere');
+    else this.options.log.warn(details, 'the control plane is away: running on the last known state');
+  }
+}
+
+/** V8 quotes what is not JSON, and a message may hold the private key of a listener. */
+function withoutText(error: unknown): string {
+  if (error instanceof SyntaxError) return 'it is not JSON';
+  return error instanceof Error ? error.message : String(error);
 }

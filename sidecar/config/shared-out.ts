@@ -1,5 +1,6 @@
 import type { Resource } from '../../protocol/resources.ts';
 import type { TrafficSettings } from '../../protocol/traffic-policy.ts';
+import { mapped } from './mapped.ts';
 import type { Subscription } from './subscription.ts';
 
 /**
@@ -23,16 +24,7 @@ export function shareOf(settings: TrafficSettings, workers: number): TrafficSett
 
 /** Tells one of `workers` processes its share of each service's limits, so that nobody behind it needs to know. */
 export function sharedOut(subscription: Subscription, workers: number): Subscription {
-  return {
-    ...(subscription.ready !== undefined && { ready: subscription.ready }),
-    want: (kind, key) => subscription.want(kind, key),
-    drop: (kind, key) => subscription.drop(kind, key),
-    onResource: (listener) => subscription.onResource((resource) => listener(withShare(resource, workers))),
-    onAbsent: (listener) => subscription.onAbsent(listener),
-    state: () => subscription.state(),
-    gateways: () => subscription.gateways?.() ?? [],
-    close: () => subscription.close(),
-  };
+  return mapped(subscription, (resource) => withShare(resource, workers));
 }
 
 function withShare(resource: Resource, workers: number): Resource {

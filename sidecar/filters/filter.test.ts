@@ -52,5 +52,5 @@ test('a filter of a chain is called as itself, not as a bare function', () => {
 });
 
 test('an empty chain has no phase', () => {
-  assert.deepEqual(composeChain([]), { onRequest: [], onResponse: [], onEnd: [], names: [] });
+  assert.deepEqual(composeChain([]), { onRequest: [], onBackend: [], onResponse: [], onEnd: [], names: [] });
 });

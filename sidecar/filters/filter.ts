@@ -5,13 +5,13 @@ import type { MessageHead } from '../http/message-head.ts';
 export const LATER = 'later';
 
 /** What a filter may do with an exchange that it holds back. */
-interface ExchangeControl {
+export interface ExchangeControl {
   /** Goes on with the next filter. */
   resume(): void;
   answer(answer: LocalAnswer): void;
 }
 
-/** Nothing: pass on. An answer: the request goes no further. LATER: it waits for the filter. */
+/** Nothing: pass on. An answer: the request goes no further. LATER: it waits for the filter, or for `exchange.holdMs`. */
 type Verdict = undefined | LocalAnswer | typeof LATER;
 
 /**
@@ -23,6 +23,8 @@ export interface Filter {
   readonly name: string;
   /** A request head came and its route is known. Runs before an endpoint is chosen. */
   onRequest?(exchange: Exchange, control: ExchangeControl): Verdict;
+  /** `exchange.backend` was chosen: what depends on it. Not called for what a route does not choose. */
+  onBackend?(exchange: Exchange): void;
   /** A response head came from the upstream; header lines may be removed from it or added to `exchange.responseFields`. */
   onResponse?(exchange: Exchange, head: MessageHead): void;
   /** The exchange is over, whole or not. */
@@ -32,6 +34,7 @@ export interface Filter {
 /** The filters of one route, sorted by the phases they take part in. */
 export interface FilterChain {
   readonly onRequest: readonly Required<Pick<Filter, 'onRequest'>>[];
+  readonly onBackend: readonly Required<Pick<Filter, 'onBackend'>>[];
   readonly onResponse: readonly Required<Pick<Filter, 'onResponse'>>[];
   readonly onEnd: readonly Required<Pick<Filter, 'onEnd'>>[];
   readonly names: readonly string[];
@@ -42,6 +45,9 @@ export function composeChain(filters: readonly Filter[]): FilterChain {
   return {
     onRequest: filters.filter(
       (filter): filter is Filter & Required<Pick<Filter, 'onRequest'>> => filter.onRequest !== undefined,
+    ),
+    onBackend: filters.filter(
+      (filter): filter is Filter & Required<Pick<Filter, 'onBackend'>> => filter.onBackend !== undefined,
     ),
     onResponse: filters.filter(
       (filter): filter is Filter & Required<Pick<Filter, 'onResponse'>> => filter.onResponse !== undefined,

@@ -4,12 +4,11 @@ import type { Filter } from './filter.ts';
 
 /** Changes request headers as a route asks (Gateway API RequestHeaderModifier). */
 export function requestHeaders(changes: HeaderChanges): Filter {
-  const compiled = compile(changes);
+  const compiled = compileChanges(changes);
   return {
     name: 'request-headers',
     onRequest(exchange) {
-      apply(compiled, exchange.head);
-      exchange.requestFields += compiled.lines;
+      exchange.requestFields = changeHeaders(compiled, exchange.head, exchange.requestFields);
       return undefined;
     },
   };
@@ -17,29 +16,40 @@ export function requestHeaders(changes: HeaderChanges): Filter {
 
 /** Changes response headers as a route asks (Gateway API ResponseHeaderModifier). */
 export function responseHeaders(changes: HeaderChanges): Filter {
-  const compiled = compile(changes);
+  const compiled = compileChanges(changes);
   return {
     name: 'response-headers',
     onResponse(exchange, head) {
-      apply(compiled, head);
-      exchange.responseFields += compiled.lines;
+      exchange.responseFields = changeHeaders(compiled, head, exchange.responseFields);
     },
   };
 }
 
-interface Compiled {
+export interface CompiledChanges {
+  /** Lower case. */
   readonly gone: readonly string[];
   readonly lines: string;
 }
 
 /** What is set replaces every line of that name; what is added joins them. */
-function compile(changes: HeaderChanges): Compiled {
+export function compileChanges(changes: HeaderChanges): CompiledChanges {
   const set = changes.set ?? [];
   const gone = [...(changes.remove ?? []), ...set.map(([name]) => name)].map((name) => name.toLowerCase());
   const lines = [...set, ...(changes.add ?? [])].map(([name, value]) => `${name}: ${value}\r\n`).join('');
   return { gone, lines };
 }
 
-function apply(compiled: Compiled, head: MessageHead): void {
-  for (const name of compiled.gone) head.remove(name);
+/** Changes what came in `head` and what others have added to it; returns the lines that are added now. */
+export function changeHeaders({ gone, lines }: CompiledChanges, head: MessageHead, added: string): string {
+  for (const name of gone) head.remove(name);
+  return added === '' ? lines : withoutLines(added, gone) + lines;
+}
+
+function withoutLines(added: string, names: readonly string[]): string {
+  const text = added.toLowerCase();
+  if (!names.some((name) => text.includes(`${name}:`))) return added;
+  const kept = added
+    .split('\r\n')
+    .filter((line) => !names.includes(line.slice(0, line.indexOf(':')).toLowerCase()));
+  return kept.join('\r\n');
 }

@@ -29,6 +29,42 @@ test('host, port and path of the route take the place of those of the request', 
   );
 });
 
+test('the port is left out where it is the usual one of the scheme', () => {
+  for (const [scheme, port] of [
+    ['http', 80],
+    ['https', 443],
+  ] as const)
+    assert.equal(location('/', 'shop:8080', { scheme, port }), `location: ${scheme}://shop/\r\n`);
+  assert.equal(location('/', 'shop', { scheme: 'https', port: 80 }), 'location: https://shop:80/\r\n');
+});
+
+test('a scheme that is named brings its own port; else the port is that of the listener, or of the request', () => {
+  assert.equal(location('/', 'shop:8080', { scheme: 'https' }), 'location: https://shop/\r\n');
+  assert.equal(location('/', 'shop:8080', {}), 'location: http://shop:8080/\r\n');
+  assert.equal(location('/', 'shop:80', {}), 'location: http://shop/\r\n');
+  const exchange = exchangeFor('/', [], { host: 'shop:8080' });
+  exchange.scheme = 'https';
+  exchange.listenerPort = 443;
+  assert.equal(answered(exchange, {}).fields, 'location: https://shop/\r\n');
+  assert.equal(answered(exchange, { scheme: 'http' }).fields, 'location: http://shop/\r\n');
+  exchange.listenerPort = 8443;
+  assert.equal(answered(exchange, {}).fields, 'location: https://shop:8443/\r\n');
+});
+
+test('the prefix that matched is replaced, and the rest of the path and the query stay', () => {
+  const matches = [{ path: { type: 'PathPrefix' as const, value: '/original' }, headers: [], query: [] }];
+  const to = (target: string, prefix: string) => {
+    const verdict = redirect({ prefix }, matches).onRequest?.(
+      exchangeFor(target, [], { host: 'shop' }),
+      unused,
+    );
+    return typeof verdict === 'object' ? verdict.fields : undefined;
+  };
+  assert.equal(to('/original/lemon?a', '/new'), 'location: http://shop/new/lemon?a\r\n');
+  assert.equal(to('/original', '/'), 'location: http://shop/\r\n');
+  assert.equal(to('/original/', '/new/'), 'location: http://shop/new/\r\n');
+});
+
 test('the status is that of the route, 302 without one, and the answer says why', () => {
   const exchange = exchangeFor('/a');
   exchange.routeWhy = 'rule 1 of shop/moved';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_SETTINGS } from '../../protocol/default-settings.ts';
 import type { RetryCondition, TrafficSettings } from '../../protocol/traffic-policy.ts';
-import { type AttemptFailure, retryCondition } from './retry.ts';
+import { type AttemptFailure, hinderedBy, retryCondition } from './retry.ts';
 
 const METHODS = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE', 'POST', 'PATCH', 'PURGE', 'get'];
 const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'];
@@ -80,6 +80,28 @@ test('a gRPC status is retried where the policy names it, and by its name alone'
   for (const condition of ['internal', 'cancelled', 'reset', '5xx', 'connect', 200] as const)
     assert.equal(retryCondition(on(condition), unavailable, 'POST', true), undefined, String(condition));
   assert.equal(retryCondition(on('unavailable'), failure('status', 503), 'GET', true), undefined);
+});
+
+test('a policy adds methods that may run twice, and takes away those that it does not name', () => {
+  const settings: TrafficSettings = {
+    ...DEFAULT_SETTINGS,
+    retries: { attempts: 2, on: ['connect', 'reset', 503, 'unavailable'], methods: ['POST'] },
+  };
+  for (const one of [failure('reset'), failure('status', 503), failure('reset', 0, true)]) {
+    assert.notEqual(retryCondition(settings, one, 'POST', true), undefined, one.kind);
+    assert.equal(retryCondition(settings, one, 'GET', true), undefined, one.kind);
+  }
+  for (const method of METHODS) {
+    assert.equal(retryCondition(settings, failure('connect'), method, true), 'connect');
+    assert.equal(retryCondition(settings, failure('refused'), method, true), 'refused stream');
+  }
+});
+
+test('without methods in the policy, a POST that was answered 503 is not made again: it may have paid out', () => {
+  assert.equal(retryCondition(on(503, '5xx'), failure('status', 503), 'POST', true), undefined);
+  assert.deepEqual(hinderedBy(on(503), failure('status', 503), 'POST'), { condition: '503', by: 'method' });
+  assert.deepEqual(hinderedBy(on(503), failure('status', 503), 'GET'), { condition: '503', by: 'body' });
+  assert.equal(hinderedBy(on(503), failure('status', 500), 'POST'), undefined);
 });
 
 test('a policy without connect retries no failed connect', () => {

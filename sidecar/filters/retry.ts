@@ -1,10 +1,25 @@
-import type { RetryCondition, TrafficSettings } from '../../protocol/traffic-policy.ts';
+import type { RetryCondition, RetryPolicy, TrafficSettings } from '../../protocol/traffic-policy.ts';
 
 /** Methods whose repetition means the same as one request (RFC 9110 section 9.2.2). */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
 export function isIdempotent(method: string): boolean {
   return IDEMPOTENT.has(method);
+}
+
+/** Whether a request may run twice: a policy names the methods, or they are idempotent. */
+export function mayRunTwice({ methods }: Pick<RetryPolicy, 'methods'>, method: string): boolean {
+  return methods === undefined ? isIdempotent(method) : methods.includes(method);
+}
+
+/**
+ * Whether the body may be asked for once more: by a policy, for what may run twice or for gRPC by its status;
+ * in HTTP/2 also by a server that refuses the stream, which is no reason to fail any request.
+ */
+export function mayRepeat({ hedge, retries }: TrafficSettings, method: string, isHttp2: boolean): boolean {
+  if (hedge !== undefined && mayRunTwice(hedge, method)) return true;
+  if (retries.attempts === 0 || isHttp2) return retries.attempts > 0;
+  return mayRunTwice(retries, method) && retries.on.some((condition) => condition !== 'connect');
 }
 
 /** What an attempt failed of. */
@@ -17,26 +32,52 @@ export interface AttemptFailure {
   readonly grpc?: RetryCondition;
 }
 
+/** Whether the request has surely not run: nothing came of it that another attempt could double. */
+export function hasNotRun({ kind }: AttemptFailure): boolean {
+  return kind === 'connect' || kind === 'refused';
+}
+
 /**
  * The policy condition that allows another attempt after `failure`, or undefined.
- * `replayable`: nothing of a body was sent, so the request can be made again.
+ * `replayable`: all of a body that was sent is still here, so that the request can be made again.
  * Without a policy only what has surely not run is repeated: a failed connect, a refused stream. A stale kept-alive
- * connection is repeated for idempotent methods, as RFC 9112 section 9.3.1 allows.
+ * connection is repeated for what may run twice, as RFC 9112 section 9.3.1 allows.
  */
 export function retryCondition(
-  settings: TrafficSettings,
+  { retries }: Pick<TrafficSettings, 'retries'>,
   failure: AttemptFailure,
   method: string,
   replayable: boolean,
 ): string | undefined {
-  const { on } = settings.retries;
+  const condition = namedCondition(retries, failure, method);
+  if (condition === undefined || failure.kind === 'connect') return condition;
+  return replayable && repeats(retries, failure, method) ? condition : undefined;
+}
+
+/** In words, why a failure that the policy names is not retried; undefined: it names it not. */
+export function hinderedBy(
+  { retries }: Pick<TrafficSettings, 'retries'>,
+  failure: AttemptFailure,
+  method: string,
+): { readonly condition: string; readonly by: 'body' | 'method' } | undefined {
+  const condition = namedCondition(retries, failure, method);
+  if (condition === undefined) return undefined;
+  return { condition, by: repeats(retries, failure, method) ? 'body' : 'method' };
+}
+
+/** Status codes of gRPC are named because calls are all of one method: who names one means it. */
+function repeats(retries: RetryPolicy, failure: AttemptFailure, method: string): boolean {
+  return hasNotRun(failure) || failure.grpc !== undefined || mayRunTwice(retries, method);
+}
+
+function namedCondition(retries: RetryPolicy, failure: AttemptFailure, method: string): string | undefined {
+  const { on } = retries;
   if (failure.kind === 'connect') return on.includes('connect') ? 'connect' : undefined;
-  if (!replayable) return undefined;
   if (failure.kind === 'refused') return refusedCondition(on);
-  if (failure.stale && isIdempotent(method)) return 'stale connection';
+  if (failure.stale && mayRunTwice(retries, method)) return 'stale connection';
   if (failure.kind === 'reset') return on.includes('reset') ? 'reset' : undefined;
   if (failure.kind === 'try-timeout')
-    return on.includes('5xx') || on.includes(504) ? 'try-timeout' : undefined;
+    return on.includes('try-timeout') || on.includes('5xx') || on.includes(504) ? 'try-timeout' : undefined;
   if (failure.grpc !== undefined) return on.includes(failure.grpc) ? String(failure.grpc) : undefined;
   return statusCondition(on, failure.status);
 }

@@ -4,7 +4,8 @@ import type { RouteMatch, RouteRule } from '../../protocol/route.ts';
 import { exchangeFor } from '../../test/fixture/request-exchange.ts';
 import type { Exchange } from '../exchange.ts';
 import { fieldLines } from '../http1/field-lines.ts';
-import { replacePrefix, rewrite } from './rewrite.ts';
+import { replacePrefix } from './prefix.ts';
+import { rewrite } from './rewrite.ts';
 
 const unused = { resume: () => assert.fail(), answer: () => assert.fail() };
 

@@ -1,12 +1,10 @@
 import type { RouteRule } from '../../protocol/route.ts';
 import type { Filter } from './filter.ts';
+import { prefixReplacer } from './prefix.ts';
 
 /** Rewrites host or path before the request is forwarded (Gateway API URLRewrite). */
-export function rewrite(rule: RouteRule): Filter {
-  const { rewrite: change } = rule;
-  const prefixes = rule.matches
-    .flatMap(({ path }) => (path?.type === 'PathPrefix' ? [path.value] : []))
-    .sort((a, b) => b.length - a.length);
+export function rewrite({ rewrite: change, matches }: RouteRule): Filter {
+  const replaced = change?.prefix === undefined ? undefined : prefixReplacer(matches, change.prefix);
   return {
     name: 'rewrite',
     onRequest(exchange) {
@@ -16,27 +14,8 @@ export function rewrite(rule: RouteRule): Filter {
       }
       const query = exchange.query === '' ? '' : `?${exchange.query}`;
       if (change?.path !== undefined) exchange.target = change.path + query;
-      else if (change?.prefix !== undefined) {
-        // A rule may match several prefixes: the longest that the path has is the one that matched.
-        const prefix = prefixes.find((one) => hasPrefix(exchange.path, one)) ?? '/';
-        exchange.target = replacePrefix(exchange.path, prefix, change.prefix) + query;
-      }
+      else if (replaced !== undefined) exchange.target = replaced(exchange.path) + query;
       return undefined;
     },
   };
-}
-
-/** Whether `path` is `prefix` or below it. */
-function hasPrefix(path: string, prefix: string): boolean {
-  const whole = prefix.replace(/\/$/, '');
-  return path.startsWith(whole) && (path.length === whole.length || path[whole.length] === '/');
-}
-
-/** Replaces whole segments: /v1 by /v2 makes /v2/a of /v1/a, and / of /v1 by /. */
-export function replacePrefix(path: string, prefix: string, replacement: string): string {
-  const from = prefix.replace(/\/$/, '');
-  const to = replacement.replace(/\/$/, '');
-  const rest = path.slice(from.length);
-  if (rest === '') return to === '' ? '/' : to;
-  return to + (rest.startsWith('/') ? rest : `/${rest}`);
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seeded } from '../../test/conformance/http1-grammar.ts';
 import { headOf } from '../../test/fixture/request-exchange.ts';
+import { seeded } from '../../test/fixture/seeded.ts';
 import { forwardedFields } from './forwarded-head.ts';
 
 function forwarded(lines: readonly string[], remove: readonly string[] = []): string {

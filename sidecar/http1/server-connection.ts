@@ -94,6 +94,11 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
     return this.closeAfterResponse || this.draining;
   }
 
+  /** The next response says that it is the last: the client goes elsewhere, and nothing it sends meanwhile is lost. */
+  leave(): void {
+    this.draining = true;
+  }
+
   /** No more requests after the current one; an idle connection is closed at once. */
   drain(): void {
     this.draining = true;
@@ -281,7 +286,9 @@ export class ServerConnection implements Downstream, TransportReader, Timed {
     // A body that is still to come would be read as the next request: the connection ends (RFC 9112 section 9.3).
     if (this.readsBody) this.closeAfterResponse = true;
     const close = this.willClose ? 'connection: close\r\n' : '';
-    const text = `HTTP/1.1 ${status} ${phrase(status)}\r\n${fields}content-length: ${body.length}\r\n${close}\r\n`;
+    // RFC 9110 section 8.6: 204 has no length.
+    const length = status === 204 ? '' : `content-length: ${body.length}\r\n`;
+    const text = `HTTP/1.1 ${status} ${phrase(status)}\r\n${fields}${length}${close}\r\n`;
     this.responseHead(this.answersHead ? text : text + body);
     this.responseEnd();
   }

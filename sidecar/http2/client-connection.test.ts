@@ -3,7 +3,7 @@ import { createServer as createHttp2Server, type Http2Server, type ServerHttp2St
 import { createServer, type Server, type Socket, connect as tcpConnect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { type LeapingClock, leapingClock } from '../../test/fixture/leaping-clock.ts';
-import { until } from '../../test/fixture/wait.ts';
+import { turn, until } from '../../test/fixture/wait.ts';
 import type { Field } from '../http/field.ts';
 import { DEFAULT_LIMITS, MAX_INTERIM_HEADS } from '../http/limits.ts';
 import type { MessageHead } from '../http/message-head.ts';
@@ -12,7 +12,7 @@ import { Transport } from '../transport/transport.ts';
 import { Http2ClientConnection } from './client-connection.ts';
 import type { Http2ClientStream } from './client-stream.ts';
 import { CANCEL, NO_ERROR, REFUSED_STREAM } from './error-codes.ts';
-import { DATA, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS } from './frame.ts';
+import { ACK, DATA, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS } from './frame.ts';
 import { DEFAULT_HTTP2_LIMITS } from './http2-limits.ts';
 import { frame, number, RawPeer } from './raw-peer.fixture.ts';
 import { responseHead } from './served.fixture.ts';
@@ -413,6 +413,49 @@ test('interim heads without end are the upstream’s fault', async (context) => 
   assert.equal(response.events.length, MAX_INTERIM_HEADS + 1);
 });
 
+/** A request that is given up `afterMs` after it was sent. */
+function giveUp({ connection, clock }: Awaited<ReturnType<typeof raw>>, afterMs: number): void {
+  const { stream } = get(connection);
+  clock.leap(afterMs);
+  stream.abandon();
+}
+
+/** The server acknowledges our settings; a PING of its own tells that we have read it. */
+async function acknowledged({ peer }: Awaited<ReturnType<typeof raw>>): Promise<void> {
+  peer.send(frame(SETTINGS, ACK, 0), frame(PING, 0, 0, Buffer.alloc(8)));
+  await peer.expect(PING);
+}
+
+const asked = ({ frames }: Awaited<ReturnType<typeof raw>>['peer']) =>
+  frames.filter(({ type, flags }) => type === PING && flags === 0).length;
+
+test('a half-open connection is found out by a request that is given up, not after all those that follow it', async (context) => {
+  const opened = await raw(context);
+  const { connection, peer, clock, told } = opened;
+  await acknowledged(opened);
+  giveUp(opened, 500);
+  await until('the question', () => asked(peer) === 1);
+  giveUp(opened, 5_000);
+  clock.leap(5_100);
+  await until('the owner', () => told.some((what) => what.startsWith('gone')));
+  assert.equal(asked(peer), 1);
+  assert.equal(connection.capacity, 0);
+});
+
+test('a server that answers is kept, and one that had little time is not asked: some end a connection for it', async (context) => {
+  const opened = await raw(context);
+  const { connection, peer, clock } = opened;
+  await acknowledged(opened);
+  giveUp(opened, 100);
+  giveUp(opened, 500);
+  await until('the question', () => asked(peer) === 1);
+  peer.send(frame(PING, ACK, 0, Buffer.from('alive ? ', 'latin1')));
+  await peer.expect(RST_STREAM, 3);
+  await turn();
+  clock.leap(10_100);
+  assert.ok(connection.capacity > 0);
+});
+
 test('a server that went silent with a request open is asked, and given up', async (context) => {
   const { connection, peer, clock, told } = await raw(context);
   peer.send(frame(SETTINGS, 1, 0), frame(PING, 0, 0, Buffer.alloc(8)));
@@ -422,7 +465,7 @@ test('a server that went silent with a request open is asked, and given up', asy
   clock.leap(30_100);
   await until('the question', () => peer.frames.some(({ type, flags }) => type === PING && flags === 0));
   clock.leap(10_100);
-  assert.match(response.failure?.error?.message ?? '', /silent for 30000 ms/);
+  assert.match(response.failure?.error?.message ?? '', /silent for 4\d{4} ms and did not answer a PING/);
   assert.equal(response.failure?.refused, false);
   await until('the owner', () => told.some((what) => what.startsWith('gone')));
   assert.equal(told.filter((what) => what.startsWith('gone')).length, 1);

@@ -98,6 +98,7 @@ export class Http2ClientConnection extends Http2Connection {
   place(stream: Http2ClientStream): boolean {
     this.unsent--;
     stream.requests = ++this.requests;
+    stream.sentMs = performance.now();
     if (this.over || this.transport.closed) {
       stream.failUnsent(new Error('HTTP/2: the connection was closed before the request was sent'));
       return false;
@@ -212,29 +213,41 @@ export class Http2ClientConnection extends Http2Connection {
   /** Asks a server that is silent with streams open whether it is there. */
   protected checkOwnTimes(nowMs: number): number {
     const { pingMs, pingAckMs } = this.http2;
-    if (this.pingSince > this.lastRead && this.streams > 0) {
+    if (this.pingSince > this.lastRead) {
       const left = this.pingSince + pingAckMs - nowMs;
       if (left > 0) return left;
-      this.dead();
+      this.dead(nowMs);
       return Number.POSITIVE_INFINITY;
     }
     this.pingSince = 0;
     if (this.streams === 0) return pingMs;
     const left = this.lastRead + pingMs - nowMs;
     if (left > 0) return left;
-    this.pingSince = nowMs;
-    sendPing(this.output, 0, KEEP_ALIVE_PING, 0);
+    this.ask(nowMs);
     return pingAckMs;
   }
 
-  private dead(): void {
-    const { pingMs, pingAckMs } = this.http2;
-    this.finish(
-      new Error(
-        `HTTP/2: the server was silent for ${pingMs} ms and did not answer a PING within ${pingAckMs} ms`,
-      ),
-      NO_ERROR,
-    );
+  /**
+   * A request is given up. If nothing came since it was sent, the connection may be half-open: the requests after it would
+   * all wait in vain. A server that had little time is not asked: some count questions against who asks.
+   */
+  doubt(sentMs: number): void {
+    if (sentMs === 0 || this.over || this.lastRead > sentMs || this.pingSince > this.lastRead) return;
+    const nowMs = performance.now();
+    if (nowMs - sentMs < this.http2.doubtMs) return;
+    this.ask(nowMs);
+    this.armWithin(this.http2.pingAckMs);
+  }
+
+  private ask(nowMs: number): void {
+    this.pingSince = nowMs;
+    sendPing(this.output, 0, KEEP_ALIVE_PING, 0);
+  }
+
+  private dead(nowMs: number): void {
+    const silentMs = Math.round(nowMs - this.lastRead);
+    const words = `HTTP/2: the server was silent for ${silentMs} ms and did not answer a PING`;
+    this.finish(new Error(words), NO_ERROR);
     this.transport.destroy();
   }
 

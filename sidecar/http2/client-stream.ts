@@ -31,6 +31,8 @@ export class Http2ClientStream extends Http2Stream implements Upstream {
   private headed = false;
   private tunnelled = false;
   private interimHeads = 0;
+  /** Monotonic, 0 before. */
+  sentMs = 0;
 
   get transport(): Transport {
     return this.connection.transport;
@@ -194,8 +196,12 @@ export class Http2ClientStream extends Http2Stream implements Upstream {
 
   abandon(): void {
     this.handler = undefined;
-    if (this.id === 0) this.connection.giveBack(this);
-    else this.connection.resetStream(this, CANCEL);
+    if (this.id === 0) {
+      this.connection.giveBack(this);
+      return;
+    }
+    this.connection.resetStream(this, CANCEL);
+    this.connection.doubt(this.sentMs);
   }
 
   discard(): void {

@@ -13,6 +13,8 @@ export interface Http2Limits {
   readonly continuations: number;
   /** Silence with streams open after which a client asks with PING whether the server is there. */
   readonly pingMs: number;
+  /** A request that is given up after so long without a byte from the server has it asked at once. */
+  readonly doubtMs: number;
   /** And how long it waits for the answer. */
   readonly pingAckMs: number;
   /** A stream whose data waits for the peer's window. */
@@ -60,6 +62,7 @@ export const DEFAULT_HTTP2_LIMITS: Http2Limits = {
   outputBytes: 1024 * 1024,
   continuations: 32,
   pingMs: 30_000,
+  doubtMs: 200,
   pingAckMs: 10_000,
   stalledMs: 300_000,
   drainMs: 1_000,

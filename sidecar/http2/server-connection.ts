@@ -189,6 +189,11 @@ export class Http2ServerConnection extends Http2Connection {
     this.armWithin(this.http2.drainMs);
   }
 
+  /** GOAWAY loses nothing: there is no gentler way. */
+  leave(): void {
+    this.drain();
+  }
+
   private endDrain(): void {
     if (!this.draining || this.finalId !== MAX_STREAM_ID || this.over) return;
     this.finalId = this.lastId;

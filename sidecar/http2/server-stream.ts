@@ -197,7 +197,7 @@ export class Http2ServerStream extends Http2Stream implements Downstream {
     const bytes = Buffer.from(body, 'latin1');
     const writer = this.beginHead(status);
     writer.lines(fields);
-    writer.field(new Field('content-length', String(bytes.length)));
+    if (status !== 204) writer.field(new Field('content-length', String(bytes.length)));
     this.connection.sender.endHead(this, false);
     this.responseData(undefined, bytes, 0, bytes.length);
     this.responseEnd(undefined);

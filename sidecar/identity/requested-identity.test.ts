@@ -28,6 +28,7 @@ function requested(
   context: TestContext,
   controlPlane: readonly string[],
   token: () => string = () => 'join-token',
+  bundle: () => string = () => authority.bundlePem,
 ): Requested {
   const failures: string[] = [];
   const told: Identity[] = [];
@@ -35,7 +36,7 @@ function requested(
   const warn = (details: object) => void failures.push('error' in details ? String(details.error) : '');
   const source = requestIdentity({
     controlPlane,
-    bundlePem: authority.bundlePem,
+    bundle,
     token: () => {
       reads++;
       return token();
@@ -230,4 +231,58 @@ test('after close() nobody is asked and nobody is told', async (context) => {
   await until('renewals elsewhere', () => other.told.length > 5);
   assert.deepEqual([told, failures, source.current()], [[], [], undefined]);
   assert.equal(plane.asked.length, 1);
+});
+
+test('roots that were replaced are learned from the file, where the authority is of none of those known', async (context) => {
+  const next = await testAuthority();
+  const before = await granting(context, 1);
+  let reads = 0;
+  const addresses = [before.address];
+  const { source, failures } = requested(
+    context,
+    addresses,
+    () => 'join-token',
+    () => (reads++ === 0 ? authority.bundlePem : next.bundlePem),
+  );
+  await until('renewals', () => before.asked.length > 2);
+  assert.equal(reads, 1, 'while the roots are known the file is not looked at');
+  const replaced = await standIn(context, next);
+  replaced.onIdentity = async ({ csr }) => {
+    const { chainPem } = await next.issue('shop/orders', { csrPem: csr });
+    const body = { chain: chainPem, bundle: next.bundlePem, notAfter: '', renewAfterMs: NEVER_MS };
+    return { status: 200, body };
+  };
+  addresses.splice(0, 1, replaced.address);
+  await until('the other root', () => source.current()?.bundlePem === next.bundlePem);
+  assert.ok(failures.length > 0);
+  assert.equal(source.lastError(), undefined);
+});
+
+test('an authority that cannot say now is asked again, with the token as it is then', async (context) => {
+  const plane = await standIn(context, authority);
+  plane.onIdentity = async ({ csr, token }) =>
+    token === 'third'
+      ? granted(csr, NEVER_MS)
+      : { status: 503, body: { code: 'ERR_UNAVAILABLE', message: 'try again' } };
+  const tokens = ['first', 'second', 'third'];
+  const { told, failures } = requested(context, [plane.address], () => tokens.shift() ?? '');
+  await until('the certificate', () => told.length > 0);
+  assert.deepEqual(
+    failures.map((failure) => failure.replace(/^.*: /, '')),
+    ['try again', 'try again'],
+  );
+});
+
+test('a renewal that is refused by the certificate is asked for by the token, and so in turn', async (context) => {
+  const plane = await standIn(context, authority);
+  plane.onIdentity = async ({ csr, token }) =>
+    token === undefined
+      ? { status: 403, body: { code: 'ERR_NOT_ALLOWED', message: 'gone' } }
+      : granted(csr, 5);
+  const { told } = requested(context, [plane.address]);
+  await until('two renewals', () => told.length >= 3);
+  assert.deepEqual(
+    plane.asked.slice(0, 5).map(({ token }) => token),
+    ['join-token', undefined, 'join-token', undefined, 'join-token'],
+  );
 });

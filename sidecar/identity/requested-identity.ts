@@ -14,7 +14,8 @@ const MAX_RESPONSE = 256 * 1024;
 export interface IdentityOptions {
   /** HOST:PORT of control planes, asked in turn. */
   readonly controlPlane: readonly string[];
-  readonly bundlePem: string;
+  /** Trusted roots in PEM, read anew when they are needed: a projected bundle changes. */
+  readonly bundle: () => string;
   /** Read anew each time: projected tokens change. */
   readonly token: () => string;
   readonly log: Log;
@@ -35,6 +36,8 @@ class RequestedIdentity implements IdentitySource {
   private readonly listeners = new Set<(identity: Identity) => void>();
   private timer: NodeJS.Timeout | undefined = undefined;
   private failures = 0;
+  /** The last answer came from who is of none of the identity's roots: they may have been replaced. */
+  private rootUnknown = false;
   private turn = 0;
   private closed = false;
   /** Of the request that is under way. */
@@ -71,12 +74,14 @@ class RequestedIdentity implements IdentitySource {
       this.identity = identity;
       this.error = undefined;
       this.failures = 0;
+      this.rootUnknown = false;
       for (const listener of this.listeners) listener(identity);
       // A little earlier, by chance: a fleet that started together must not renew together.
       this.again(renewAfterMs * (0.9 + Math.random() * 0.1));
     } catch (error) {
       if (this.closed) return;
       this.error = error instanceof Error ? error.message : String(error);
+      this.rootUnknown = isUnknownRoot(error);
       this.options.log.warn(
         { error: this.error },
         this.identity === undefined ? 'no certificate yet' : 'the certificate could not be renewed yet',
@@ -90,15 +95,18 @@ class RequestedIdentity implements IdentitySource {
   }
 
   private async request(): Promise<{ identity: Identity; renewAfterMs: number }> {
-    const { controlPlane, bundlePem, token } = this.options;
+    const { controlPlane, bundle, token } = this.options;
     const address = controlPlane[this.turn++ % controlPlane.length] ?? '';
     const { keyPem, csrPem } = createCertificateRequest();
     const valid =
       this.identity !== undefined && this.identity.notAfter > Date.now() ? this.identity : undefined;
-    const session = openControlSession(address, this.identity?.bundlePem ?? bundlePem, valid);
+    const roots = this.identity === undefined || this.rootUnknown ? bundle() : this.identity.bundlePem;
+    const session = openControlSession(address, roots, valid);
     this.session = session;
     try {
-      const body = JSON.stringify(valid === undefined ? { csr: csrPem, token: token() } : { csr: csrPem });
+      // By the certificate a renewal needs no API server; where it is refused, the token may still say who this is.
+      const byToken = valid === undefined || this.failures % 2 === 1;
+      const body = JSON.stringify(byToken ? { csr: csrPem, token: token() } : { csr: csrPem });
       const response = await post(session, address, body);
       const identity = readIdentity(response.chain, keyPem, response.bundle);
       if (valid !== undefined && valid.spiffeId !== identity.spiffeId)
@@ -110,11 +118,28 @@ class RequestedIdentity implements IdentitySource {
   }
 }
 
+/** OpenSSL's words for a chain that ends at no root of ours. */
+const UNKNOWN_ROOT = new Set([
+  'CERT_SIGNATURE_FAILURE',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+/** Whether an error, or what it was caused by, says so: a pending request is told of it before the session is. */
+function isUnknownRoot(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if ('code' in error && UNKNOWN_ROOT.has(String(error.code))) return true;
+  return isUnknownRoot(error.cause);
+}
+
 function post(session: ClientHttp2Session, address: string, body: string): Promise<IdentityResponse> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => {
       session.destroy();
-      reject(new Error(`the authority at ${address}: ${error.message}`));
+      reject(new Error(`the authority at ${address}: ${error.message}`, { cause: error }));
     };
     session.once('error', fail);
     const stream = session.request({

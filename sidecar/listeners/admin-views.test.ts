@@ -8,6 +8,7 @@ import type { GatewayResource, Resource, ServiceResource } from '../../protocol/
 import type { Route } from '../../protocol/route.ts';
 import type { Subscription } from '../config/subscription.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
+import { testAuthority } from '../identity/authority.fixture.ts';
 import type { Identity, IdentitySource } from '../identity/identity.ts';
 import { RunningServices } from '../routing/services.ts';
 import { TimerWheel } from '../transport/timer-wheel.ts';
@@ -145,6 +146,34 @@ test('of an endpoint that is probed it is told how it is, and why it last failed
   );
 });
 
+test('of an endpoint that failed it is told how its circuit is, and by which failures', (context) => {
+  const services = running(context, RESOURCE);
+  const cluster = [...services.all()][0]?.cluster;
+  const [endpoint] = cluster?.endpoints ?? [];
+  assert.ok(cluster !== undefined && endpoint !== undefined);
+  assert.deepEqual([...services.circuits()], []);
+  context.mock.method(Date, 'now', () => Date.UTC(2026, 0, 2, 3, 4, 5));
+  for (let i = 0; i < 6; i++) {
+    cluster.started(endpoint, i);
+    cluster.finished(endpoint, i, 1, true, 'connect-failed');
+  }
+  const view = told(configView(services.all(), undefined)) as {
+    services: { endpoints: { circuit: object }[] }[];
+  };
+  const failure = { at: '2026-01-02T03:04:05.000Z', result: 'connect-failed' };
+  assert.deepEqual(view.services[0]?.endpoints[0]?.circuit, {
+    state: 'closed',
+    failuresInRow: 6,
+    spared: 'it is the last',
+    failures: [failure, failure, failure, failure, failure],
+  });
+  assert.deepEqual(
+    [...services.circuits()],
+    [{ service: 'shop/orders', endpoint: '10.0.0.1:80', ejected: false }],
+  );
+  assert.deepEqual(services.ejections(), {});
+});
+
 test('whoever reads the configuration gets no secret: values of headers, names of secrets and annotations stay out', (context) => {
   const services = running(context, RESOURCE);
   const gateway: GatewayResource = {
@@ -168,6 +197,39 @@ test('whoever reads the configuration gets no secret: values of headers, names o
     'Bearer hunter2',
     'the running route is as it was',
   );
+});
+
+test('an attacker who reads the admin port gets the certificates of listeners, and nothing of their keys', async () => {
+  const { keyPem, chainPem } = await (await testAuthority()).issue('shop/edge', {
+    names: [{ type: 'dns', value: 'shop.test' }],
+  });
+  const gateway: GatewayResource = {
+    kind: 'gateway',
+    key: 'shop/edge',
+    version: 'v2',
+    listeners: [
+      {
+        name: 'https',
+        port: 443,
+        protocol: 'HTTPS',
+        tls: {
+          mode: 'Terminate',
+          certificates: [
+            { certificate: chainPem, key: keyPem },
+            // A mistake that is often made: both in one file, and a file that is no PEM.
+            { certificate: keyPem + chainPem, key: keyPem },
+            { certificate: keyPem, key: keyPem },
+          ],
+        },
+      },
+    ],
+    routes: [],
+  };
+  const view = JSON.stringify(configView([], gateway));
+  assert.match(view, /shop\.test/);
+  assert.doesNotMatch(view, /PRIVATE KEY/);
+  for (const line of keyPem.split('\n').filter((one) => one.length > 10 && !one.startsWith('-')))
+    assert.ok(!view.includes(line), 'a part of the key');
 });
 
 function source(identity: Identity | undefined, error?: string): IdentitySource {

@@ -1,10 +1,12 @@
 import type { X509Certificate } from 'node:crypto';
+import type { ClientAuthorities, GatewayListener } from '../../protocol/gateway.ts';
 import type { GatewayResource } from '../../protocol/resources.ts';
-import type { HeaderChanges, Route } from '../../protocol/route.ts';
+import type { HeaderChanges, Route, RouteRule } from '../../protocol/route.ts';
 import type { EndpointHealth } from '../balancing/endpoint-health.ts';
 import type { IdentitySource } from '../identity/identity.ts';
 import { certificates } from '../identity/read-identity.ts';
 import type { RunningService } from '../routing/services.ts';
+import type { Circuit, CircuitState } from '../upstream/circuit.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 
 export interface Readiness {
@@ -42,6 +44,20 @@ export interface EndpointView {
   readonly idle: number;
   /** Of an endpoint that is probed. */
   readonly health?: HealthView | undefined;
+  /** Of an endpoint that has failed. */
+  readonly circuit?: CircuitView | undefined;
+}
+
+interface CircuitView {
+  readonly state: CircuitState;
+  /** Failures in a row, while it is closed. */
+  readonly failuresInRow: number;
+  /** Why it was ejected last, and for how long. */
+  readonly ejected?: { readonly why: string; readonly forMs: number };
+  /** Why it is not ejected, though it fails. */
+  readonly spared?: string;
+  /** The last there were; `at` as ISO 8601. */
+  readonly failures: readonly { readonly at: string; readonly result: string }[];
 }
 
 interface HealthView {
@@ -60,7 +76,7 @@ export function configView(
       gateway: {
         key: gateway.key,
         version: gateway.version,
-        listeners: gateway.listeners,
+        listeners: gateway.listeners.map(withoutKeys),
         routes: gateway.routes.map(withoutValues),
       },
     }),
@@ -86,6 +102,7 @@ export function configView(
         connections: endpoint.connections,
         idle: endpoint.idleCount,
         health: healthView(endpoint, cluster.healthOf(endpoint)),
+        circuit: endpoint.circuit && circuitView(endpoint.circuit),
       })),
     })),
   };
@@ -100,21 +117,70 @@ function healthView(endpoint: Endpoint, health: EndpointHealth | undefined): Hea
   };
 }
 
+function circuitView({ state, streak, why, ejectedMs, spared, failures }: Circuit): CircuitView {
+  return {
+    state,
+    failuresInRow: streak,
+    ...(why !== '' && { ejected: { why, forMs: Math.round(ejectedMs) } }),
+    ...(spared !== '' && { spared }),
+    failures: failures.map(({ result, atMs }) => ({ at: new Date(atMs).toISOString(), result })),
+  };
+}
+
 /** A header that a route sets may be a credential: its name is shown, its value is not. */
 function withoutValues(route: Route): Route {
-  const hidden = (pairs: HeaderChanges['set']) => pairs?.map(([name]) => [name, '***'] as const) ?? [];
-  const shown = (changes: HeaderChanges | undefined): HeaderChanges | undefined =>
-    changes && { ...changes, set: hidden(changes.set), add: hidden(changes.add) };
-  const rules = route.rules.map(({ requestHeaders, responseHeaders, ...rule }) => {
-    const request = shown(requestHeaders);
-    const response = shown(responseHeaders);
-    return {
-      ...rule,
-      ...(request !== undefined && { requestHeaders: request }),
-      ...(response !== undefined && { responseHeaders: response }),
-    };
-  });
+  const rules = route.rules.map((rule) => ({
+    ...withoutHeaderValues(rule),
+    backends: rule.backends.map(withoutHeaderValues),
+  }));
   return { ...route, rules };
+}
+
+type ChangesHeaders = Pick<RouteRule, 'requestHeaders' | 'responseHeaders'>;
+
+function withoutHeaderValues<T extends ChangesHeaders>({ requestHeaders, responseHeaders, ...rest }: T) {
+  return {
+    ...rest,
+    ...(requestHeaders !== undefined && { requestHeaders: namesOf(requestHeaders) }),
+    ...(responseHeaders !== undefined && { responseHeaders: namesOf(responseHeaders) }),
+  };
+}
+
+function namesOf(changes: HeaderChanges): HeaderChanges {
+  const hidden = (pairs: HeaderChanges['set']) => pairs?.map(([name]) => [name, '***'] as const) ?? [];
+  return { ...changes, set: hidden(changes.set), add: hidden(changes.add) };
+}
+
+/** Certificates are public, their keys are not: nothing of what came with a key is shown but what is named here. */
+function withoutKeys({ name, port, protocol, hostname, tls, routes }: GatewayListener): object {
+  return {
+    name,
+    port,
+    protocol,
+    hostname,
+    ...(tls !== undefined && {
+      tls: {
+        mode: tls.mode,
+        certificates: tls.certificates.map(({ certificate }) => leafOf(certificate)),
+        ...(tls.clientAuthorities !== undefined && {
+          clientAuthorities: authoritiesOf(tls.clientAuthorities),
+        }),
+      },
+    }),
+    routes,
+  };
+}
+
+function authoritiesOf({ mode, certificates: pems }: ClientAuthorities): object {
+  return { mode, certificates: pems.map(leafOf) };
+}
+
+function leafOf(pem: string): unknown {
+  try {
+    return certificates(pem).slice(0, 1).map(shown)[0];
+  } catch {
+    return { error: 'is not a certificate in PEM' };
+  }
 }
 
 /** Own certificate and trusted roots; no key is touched. */

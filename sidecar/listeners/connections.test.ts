@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { answeringHost } from '../../test/fixture/answering-host.ts';
 import { rawClient } from '../../test/fixture/client.ts';
 import { leapingClock } from '../../test/fixture/leaping-clock.ts';
-import { until } from '../../test/fixture/wait.ts';
+import { turn, until } from '../../test/fixture/wait.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
 import { Transport } from '../transport/transport.ts';
 import { accept, serveHttp1 } from './accept.ts';
@@ -184,4 +184,22 @@ test('what is destroyed is closed whatever it does', async (context) => {
   assert.deepEqual([tunnel.destroyed, silent.destroyed], [true, true]);
   assert.equal(await busy.untilEnd(), '');
   await until('nothing is open', () => connections.count === 0);
+});
+
+test('a workload that is about to end has its clients go elsewhere, and no request of theirs is lost', async (context) => {
+  const { connections, client } = await listening(context);
+  const kept = await client();
+  kept.send('GET /first HTTP/1.1\r\nhost: a\r\n\r\n');
+  await until('the first response', () => kept.text.includes('\r\n\r\n'));
+  assert.doesNotMatch(kept.text, /connection: close/i);
+  connections.leave();
+  await turn();
+  assert.equal(kept.ended, false, 'an idle one is not closed: its client may be sending just now');
+  kept.send('GET /second HTTP/1.1\r\nhost: a\r\n\r\n');
+  await until('the end after the second response', () => kept.ended);
+  assert.match(kept.text, /connection: close/i);
+  const late = await client();
+  late.send('GET /third HTTP/1.1\r\nhost: a\r\n\r\n');
+  await until('the end of one that came later', () => late.ended);
+  assert.match(late.text, /^HTTP\/1\.1 404[\s\S]*connection: close/i);
 });

@@ -5,6 +5,8 @@ interface Drainable {
   readonly transport: Transport;
   /** No more requests after those in progress. */
   drain(): void;
+  /** Serves on, and has its client go elsewhere without losing a request. */
+  leave(): void;
 }
 
 const LOOK_MS = 20;
@@ -16,12 +18,20 @@ interface Arriving {
   drain?(): void;
 }
 
+/** Bytes that pass through. */
+interface Tunnel {
+  destroy(): void;
+  /** Closes it if it leads nowhere yet and nobody waits for it any more. */
+  drain?(): void;
+}
+
 /** All downstream connections of a data plane, so that they can be counted and drained. */
 export class Connections {
   private readonly open = new Map<Transport, Drainable>();
-  private readonly tunnels = new Set<{ destroy(): void }>();
+  private readonly tunnels = new Set<Tunnel>();
   private readonly arriving = new Set<Arriving>();
   draining = false;
+  private leaving = false;
 
   get count(): number {
     return this.open.size + this.tunnels.size;
@@ -34,6 +44,14 @@ export class Connections {
       transport.onGone = this;
     }
     if (this.draining) connection.drain();
+    else if (this.leaving) connection.leave();
+  }
+
+  /** Takes connections still, and asks their clients to go elsewhere: this workload is about to end. */
+  leave(): void {
+    if (this.leaving) return;
+    this.leaving = true;
+    for (const connection of this.open.values()) connection.leave();
   }
 
   /** By the transport, once it is closed. */
@@ -41,7 +59,7 @@ export class Connections {
     this.open.delete(transport);
   }
 
-  addTunnel(tunnel: { destroy(): void; once(event: 'close', listener: () => void): unknown }): void {
+  addTunnel(tunnel: Tunnel & { once(event: 'close', listener: () => void): unknown }): void {
     this.tunnels.add(tunnel);
     tunnel.once('close', () => this.tunnels.delete(tunnel));
   }
@@ -57,6 +75,7 @@ export class Connections {
     this.draining = true;
     for (const connection of this.open.values()) connection.drain();
     for (const socket of this.arriving) socket.drain?.();
+    for (const tunnel of this.tunnels) tunnel.drain?.();
     const until = performance.now() + limitMs;
     while (this.count > 0 && performance.now() < until) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));

@@ -12,5 +12,5 @@ export function forwardedFor(exchange: Exchange): string {
   }
   hops.push(exchange.peerAddress.replace(/:\d+$/, ''));
   for (const name of NOT_FROM_OUTSIDE) head.remove(name);
-  return `x-forwarded-for: ${hops.join(', ')}\r\nx-forwarded-proto: http\r\n`;
+  return `x-forwarded-for: ${hops.join(', ')}\r\nx-forwarded-proto: ${exchange.scheme}\r\n`;
 }

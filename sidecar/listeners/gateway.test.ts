@@ -4,13 +4,14 @@ import { type Route, TLS_ROUTE } from '../../protocol/route.ts';
 import { exchangeFor } from '../../test/fixture/request-exchange.ts';
 import { answered, chosen, planned, waiting } from '../../test/fixture/routed.ts';
 import { gatewayResource, routeTo, serviceResource, toldServices } from '../../test/fixture/told-services.ts';
+import { Quotas } from '../quotas/quotas.ts';
 import { isAnswer, isPending } from '../routing/plan.ts';
 import { GatewayRouter } from './gateway.ts';
 
 /** A gateway, wired as the data plane wires it. */
 function gateway(context: TestContext) {
   const mesh = toldServices(context);
-  const router = new GatewayRouter(mesh.services, 't/edge');
+  const router = new GatewayRouter(mesh.services, 't/edge', new Quotas());
   mesh.services.onService(() => router.refresh());
   return {
     ...mesh,
@@ -64,6 +65,19 @@ test('what no route names is not served, a service of the mesh by its own name n
   assert.ok(isAnswer(answer));
   assert.equal(answer.detail, 'no route of t/edge matches host "shop.test" and path "/b"');
   assert.ok(!told.asked.includes('want service app'));
+});
+
+test('an attacker does not leave the paths of a route by dot segments, plain or encoded, nor does the service see them', (context) => {
+  const { plan, update, told } = gateway(context);
+  update({ ...shop('/open'), hostnames: ['shop.test'] });
+  told.tell(serviceResource('t/app'));
+  for (const path of ['/open/../admin', '/open/%2e%2e/admin', '/open/x/.%2E/../admin'])
+    assert.equal(answered(plan(path)), '404 no-route', path);
+  planned(plan('/other/../open/a'));
+  const exchange = exchangeFor('/open/a/../b?x=/../y', [], { listener: 'gateway', host: 'shop.test' });
+  assert.deepEqual([exchange.path, exchange.target], ['/open/b', '/open/b?x=/../y']);
+  const inside = exchangeFor('/open/../b', [], { listener: 'outbound', host: 'shop.test' });
+  assert.equal(inside.target, '/open/../b', 'inside the mesh nobody changes what an application sends');
 });
 
 test('a Gateway without routes serves nothing', (context) => {
@@ -214,7 +228,7 @@ test('TLS goes to the backends of a TLSRoute by weight, and waits for the first 
   for (let i = 0; i < 20; i++)
     assert.equal(chosen(planned(router.tlsPlan('shop.test')).backend()).service, 't/app');
   update(passed('shop.test', { 't/app': 0 }));
-  assert.equal(answered(planned(router.tlsPlan('shop.test')).backend()), '503 no-backend');
+  assert.equal(answered(planned(router.tlsPlan('shop.test')).backend()), '500 no-backend');
 });
 
 test('a server name reaches nothing but what a TLSRoute names, and a request nothing that only a TLSRoute names', (context) => {

@@ -16,9 +16,13 @@ const UNAUTHENTICATED = 16;
 const BY_REASON: Partial<Record<Reason, number>> = {
   'request-timeout': DEADLINE_EXCEEDED,
   'try-timeout': DEADLINE_EXCEEDED,
+  'deadline-exceeded': DEADLINE_EXCEEDED,
   'pool-full': RESOURCE_EXHAUSTED,
+  'rate-limited': RESOURCE_EXHAUSTED,
   'no-route': UNIMPLEMENTED,
   'no-service': UNIMPLEMENTED,
+  'no-backend': UNAVAILABLE,
+  'invalid-backend': UNAVAILABLE,
   'upstream-framing': INTERNAL,
 };
 
@@ -44,7 +48,7 @@ export function readGrpcStatus(text: string): number {
 
 /** The gRPC status that says the same as a response made by Tulle. */
 export function grpcStatusOf(answer: LocalAnswer): number {
-  return BY_REASON[answer.code] ?? BY_STATUS[answer.status] ?? UNKNOWN;
+  return answer.grpcStatus ?? BY_REASON[answer.code] ?? BY_STATUS[answer.status] ?? UNKNOWN;
 }
 
 /** The message of a gRPC status, percent-encoded as the specification wants it (PROTOCOL-HTTP2.md, Status-Message). */

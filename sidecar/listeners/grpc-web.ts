@@ -1,3 +1,4 @@
+import type { Exchange } from '../exchange.ts';
 import { isGrpc } from '../exchange.ts';
 import type { Downstream } from '../http/downstream.ts';
 import { type Field, linesOf } from '../http/field.ts';
@@ -148,4 +149,23 @@ export class Base64Decoder {
     const pieces = text.slice(0, whole).match(/[^=]+={0,2}/g) ?? [];
     return Buffer.concat(pieces.map((piece) => Buffer.from(piece, 'base64')));
   }
+}
+
+/** Browsers call gRPC services in a form of their own (PROTOCOL-WEB.md). Returns where to answer one that does. */
+export function translateGrpcWeb(
+  connection: Downstream,
+  exchange: Exchange,
+  body: { decodeBase64(): void },
+): Downstream | undefined {
+  const { head } = exchange;
+  const kind = grpcWebOf(head);
+  if (kind === undefined) return undefined;
+  exchange.grpc = true;
+  head.remove('content-type');
+  if (kind.text) {
+    head.remove('content-length');
+    body.decodeBase64();
+  }
+  exchange.requestFields += `content-type: application/grpc${kind.suffix}\r\nte: trailers\r\n`;
+  return new GrpcWebDownstream(connection, kind);
 }

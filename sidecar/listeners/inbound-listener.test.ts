@@ -9,7 +9,6 @@ import { rawBackend } from '../../test/fixture/backend.ts';
 import { capturedHello } from '../../test/fixture/captured-hello.ts';
 import { type RawClient, rawClient } from '../../test/fixture/client.ts';
 import { leapingClock } from '../../test/fixture/leaping-clock.ts';
-import { serviceResource } from '../../test/fixture/told-services.ts';
 import { turn, until } from '../../test/fixture/wait.ts';
 import { Cluster } from '../balancing/cluster.ts';
 import { connectionAdmission } from '../filters/admit-connection.ts';
@@ -107,25 +106,34 @@ async function inbound(
     info: (_details: object, message: string) => void hints.push(message),
     warn: (details: object, message: string) => void warnings.push(`${message} ${JSON.stringify(details)}`),
   };
-  const listener = new InboundListener({
+  const workload = {
+    key: 't/app',
+    strict,
+    spoken,
+    plan: () => plan,
+    isFor: (service: string) => service === 't/app',
     http: { host, limits: { ...DEFAULT_LIMITS, ...limits }, http2: DEFAULT_HTTP2_LIMITS, connections },
     opaque: {
-      kind: 'inbound',
+      kind: 'inbound' as const,
       wheel: host.wheel,
       idleMs: 0,
       connections,
       recorder,
       detections: recorder.detections,
       log,
-      admit: connectionAdmission(serviceResource('t/app', { settings })),
+      admit: connectionAdmission([{ key: 't/app', namespace: 't', settings, access: [] }]),
       portOf: () => 80,
     },
+  };
+  const listener = new InboundListener({
+    connections,
+    log,
+    wheel: host.wheel,
     limits: { ...DEFAULT_LIMITS, detectMs: 1000, ...limits },
     identity: identity && sourceOf(typeof identity === 'function' ? identity : () => identity),
     mtls: identity && mtls,
-    workload: { key: 't/app', strict, spoken, plan: () => plan },
   });
-  const acceptor = await accept('127.0.0.1:0', (socket) => listener.onSocket(socket));
+  const acceptor = await accept('127.0.0.1:0', (socket) => listener.onSocket(socket, workload));
   context.after(() => {
     acceptor.stop();
     listener.close();

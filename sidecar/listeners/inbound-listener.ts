@@ -5,37 +5,44 @@ import type { Exchange, LocalAnswer } from '../exchange.ts';
 import type { Limits } from '../http/limits.ts';
 import type { IdentitySource } from '../identity/identity.ts';
 import { isMeshAlpn, MESH_ALPN, MESH_H2_ALPN, MESH_TCP_ALPN } from '../identity/mesh-alpn.ts';
+import type { Log } from '../log.ts';
 import type { Pending, Plan } from '../routing/plan.ts';
 import type { DetectLimits, FirstBytes } from '../tcp/first-bytes.ts';
 import type { ProxyHeader } from '../tcp/proxy-header.ts';
 import { ProxyHeaderReader } from '../tcp/proxy-header-reader.ts';
+import type { TimerWheel } from '../transport/timer-wheel.ts';
 import { Transport, type TransportReader } from '../transport/transport.ts';
 import { type ArrivalHost, adopt, hintOpaque, readFirstBytes } from './arrival.ts';
+import type { Connections } from './connections.ts';
 import type { MtlsParts } from './mtls-parts.ts';
 import { addressOf, type OpaqueHost, relayOpaque } from './opaque-relay.ts';
 import type { Relay } from './relay.ts';
 import { type HttpParts, openHttp, serveHttp } from './serve-http.ts';
 import type { TlsAcceptor } from './tls-acceptor.ts';
 
-/** What the listener asks about the workload behind it. */
-interface InboundWorkload {
-  /** `namespace/name` of its service. */
+/** One port of a workload: what the listener asks about it, and what serves its connections. */
+export interface InboundWorkload {
+  /** Of its service. */
   readonly key: string;
   /** Whether only mesh mTLS is let in, so too while it is not known. */
   readonly strict: boolean;
   /** How its connections are read; `detect` while it is not known. */
   readonly spoken: SpokenProtocol;
+  readonly http: HttpParts;
+  readonly opaque: OpaqueHost & ArrivalHost;
+  /** Whether a stream that is meant for `service` has come to the right place. */
+  isFor(service: string, port: number): boolean;
   /** To the application. */
   plan(exchange: Exchange): Plan | Pending | LocalAnswer;
 }
 
 export interface InboundParts {
-  readonly http: HttpParts;
-  readonly opaque: OpaqueHost & ArrivalHost;
+  readonly connections: Connections;
+  readonly wheel: TimerWheel;
+  readonly log: Log;
   readonly limits: Limits & DetectLimits;
   readonly identity: IdentitySource | undefined;
   readonly mtls: MtlsParts | undefined;
-  readonly workload: InboundWorkload;
 }
 
 const ALPNS = [MESH_H2_ALPN, MESH_ALPN, MESH_TCP_ALPN];
@@ -44,50 +51,54 @@ const NOTHING = Buffer.alloc(0);
 /** Tells mesh mTLS, other TLS, plain HTTP and opaque streams apart by the first bytes, and serves each its way. */
 export class InboundListener {
   private readonly parts: InboundParts;
-  private acceptor: TlsAcceptor | undefined = undefined;
+  private acceptor: TlsAcceptor<InboundWorkload> | undefined = undefined;
 
   constructor(parts: InboundParts) {
     this.parts = parts;
   }
 
-  onSocket(socket: Socket): void {
-    const { opaque, limits, workload, mtls } = this.parts;
+  /** Takes a connection to `workload`. */
+  onSocket(socket: Socket, workload: InboundWorkload): void {
+    const { limits, mtls } = this.parts;
     const transport = adopt(socket);
-    const { spoken, strict } = workload;
+    const { spoken, strict, opaque } = workload;
     if (spoken === 'opaque' && mtls === undefined && !strict) {
-      this.relay(transport, NOTHING);
+      this.relay(transport, NOTHING, workload);
       return;
     }
     const expected = spoken === 'detect' ? 'any' : spoken;
     // In strict mode the client speaks first, or is refused: a sidecar whose hello is late must not be.
     const waits = strict ? { ...limits, detectMs: limits.headMs } : limits;
-    readFirstBytes(opaque, transport, expected, waits, (first) => this.known(transport, first));
+    readFirstBytes(opaque, transport, expected, waits, (first) => this.known(transport, first, workload));
   }
 
-  private known(transport: Transport, { protocol, bytes, hello }: FirstBytes): void {
-    const { http, opaque, limits, workload } = this.parts;
+  private known(
+    transport: Transport,
+    { protocol, bytes, hello }: FirstBytes,
+    workload: InboundWorkload,
+  ): void {
     const first = Buffer.from(bytes);
-    if (hello?.alpn.some(isMeshAlpn)) this.serveMesh(transport, first);
-    else if (protocol === 'http1' || protocol === 'http2') serveHttp(http, protocol, transport, first);
+    if (hello?.alpn.some(isMeshAlpn)) this.serveMesh(transport, first, workload);
+    else if (protocol === 'http1' || protocol === 'http2')
+      serveHttp(workload.http, protocol, transport, first);
     else {
-      const { key, spoken, strict } = workload;
+      const { key, spoken, strict, opaque } = workload;
       if (protocol === 'silent' && spoken === 'detect' && !strict)
-        hintOpaque(opaque, key, opaque.portOf(key), limits.detectMs);
-      this.relay(transport, first);
+        hintOpaque(opaque, key, opaque.portOf(key), this.parts.limits.detectMs);
+      this.relay(transport, first, workload);
     }
   }
 
   /** TLS that is not the mesh's is the application's own, and so is what is no HTTP: not read, not changed. */
-  private relay(client: Transport, first: Buffer): void {
-    const { opaque, workload } = this.parts;
-    relayOpaque(opaque, { client, first, plan: (exchange) => workload.plan(exchange) });
+  private relay(client: Transport, first: Buffer, workload: InboundWorkload): void {
+    relayOpaque(workload.opaque, { client, first, plan: (exchange) => workload.plan(exchange) });
   }
 
-  private serveMesh(transport: Transport, first: Buffer): void {
-    const { opaque } = this.parts;
+  private serveMesh(transport: Transport, first: Buffer, workload: InboundWorkload): void {
+    const { connections, log } = this.parts;
     const acceptor = this.tlsAcceptor();
     if (acceptor === undefined) {
-      opaque.log.warn(
+      log.warn(
         { peer: transport.socket.remoteAddress },
         'a mesh peer called, but this proxy has no certificate yet',
       );
@@ -96,13 +107,13 @@ export class InboundListener {
     }
     const socket = transport.release();
     // Once secure it counts as a connection: what closes that closes this.
-    socket.once('close', opaque.connections.addArriving(socket));
+    socket.once('close', connections.addArriving(socket));
     socket.unshift(first);
-    acceptor.secure(socket);
+    acceptor.secure(socket, workload);
   }
 
-  private tlsAcceptor(): TlsAcceptor | undefined {
-    const { identity, limits, mtls, opaque } = this.parts;
+  private tlsAcceptor(): TlsAcceptor<InboundWorkload> | undefined {
+    const { identity, limits, mtls, log } = this.parts;
     const current = identity?.current();
     if (
       this.acceptor === undefined &&
@@ -110,31 +121,31 @@ export class InboundListener {
       mtls !== undefined &&
       current !== undefined
     ) {
-      this.acceptor = new mtls.TlsAcceptor(
+      this.acceptor = new mtls.TlsAcceptor<InboundWorkload>(
         identity,
         current,
         ALPNS,
         limits.headMs,
-        (socket) => this.serveSecure(socket),
+        (socket, workload) => this.serveSecure(socket, workload),
         (error, socket) =>
-          opaque.log.warn({ peer: socket.remoteAddress, error: error.message }, 'a mesh handshake failed'),
+          log.warn({ peer: socket.remoteAddress, error: error.message }, 'a mesh handshake failed'),
       );
     }
     return this.acceptor;
   }
 
-  private serveSecure(socket: TLSSocket): void {
-    const { http, opaque, identity, mtls } = this.parts;
+  private serveSecure(socket: TLSSocket, workload: InboundWorkload): void {
+    const { connections, identity, log, mtls } = this.parts;
     const peer = mtls?.peerWorkload(socket, identity?.current()?.trustDomain ?? '') ?? {
       refused: 'no identity',
     };
     if ('refused' in peer) {
-      opaque.log.warn({ peer: socket.remoteAddress, reason: peer.refused }, 'a mesh peer was refused');
+      log.warn({ peer: socket.remoteAddress, reason: peer.refused }, 'a mesh peer was refused');
       socket.destroy();
       return;
     }
     if (socket.alpnProtocol === MESH_TCP_ALPN) {
-      this.serveStream(socket, peer.workload);
+      this.serveStream(socket, peer.workload, workload);
       return;
     }
     const peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
@@ -145,22 +156,19 @@ export class InboundListener {
     };
     const open = (reader: TransportReader): Transport => Transport.wrap(reader, socket);
     const protocol = socket.alpnProtocol === MESH_H2_ALPN ? 'http2' : 'http1';
-    opaque.connections.add(openHttp(http, protocol, open, describe));
+    connections.add(openHttp(workload.http, protocol, open, describe));
   }
 
   /** An opaque stream of a sidecar: its header says for whom it is. */
-  private serveStream(socket: TLSSocket, peer: string): void {
-    const { opaque, limits } = this.parts;
+  private serveStream(socket: TLSSocket, peer: string, workload: InboundWorkload): void {
+    const { limits, log, wheel } = this.parts;
     const peerAddress = addressOf(socket.remoteAddress, socket.remotePort);
     const reader = new ProxyHeaderReader(
-      opaque.wheel,
+      wheel,
       limits.headMs,
-      (header, rest) => this.relayStream(transport, rest, peer, header),
+      (header, rest) => this.relayStream(transport, rest, { peer, header, workload }),
       (detail) => {
-        opaque.log.warn(
-          { peer, peerAddress, reason: 'bad-stream-header', detail },
-          'a mesh peer was refused',
-        );
+        log.warn({ peer, peerAddress, reason: 'bad-stream-header', detail }, 'a mesh peer was refused');
         transport.reset();
       },
     );
@@ -168,15 +176,18 @@ export class InboundListener {
     reader.open(transport);
   }
 
-  private relayStream(client: Transport, first: Buffer, peer: string, header: ProxyHeader): void {
-    const { opaque, workload } = this.parts;
-    relayOpaque(opaque, {
+  private relayStream(
+    client: Transport,
+    first: Buffer,
+    { peer, header, workload }: { peer: string; header: ProxyHeader; workload: InboundWorkload },
+  ): void {
+    relayOpaque(workload.opaque, {
       client,
       first,
       plan: (exchange) =>
-        header.service === workload.key
+        workload.isFor(header.service, header.port)
           ? workload.plan(exchange)
-          : wrongService(header.service, workload.key),
+          : wrongService(`${header.service}:${header.port}`, workload.key),
       describe(exchange) {
         exchange.mtls = true;
         exchange.peer = peer;

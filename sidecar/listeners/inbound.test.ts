@@ -4,6 +4,8 @@ import type { ServiceResource } from '../../protocol/resources.ts';
 import { exchangeFor } from '../../test/fixture/request-exchange.ts';
 import { answered, chosen, planned, waiting } from '../../test/fixture/routed.ts';
 import { routeTo, serviceResource, toldServices } from '../../test/fixture/told-services.ts';
+import { Quotas } from '../quotas/quotas.ts';
+import { policyOfService } from '../routing/inbound-policy.ts';
 import { InboundRouter } from './inbound.ts';
 
 const ACCESS = [
@@ -17,7 +19,12 @@ const ACCESS = [
 
 function inbound(context: TestContext) {
   const mesh = toldServices(context);
-  const router = new InboundRouter(mesh.services.pin('t/app'), '127.0.0.1:8080', mesh.parts);
+  const router = new InboundRouter(
+    policyOfService(mesh.services.pin('t/app')),
+    '127.0.0.1:8080',
+    mesh.parts,
+    new Quotas(),
+  );
   context.after(() => router.close());
   return { ...mesh, router };
 }

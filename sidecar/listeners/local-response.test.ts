@@ -56,6 +56,21 @@ test('the body is ASCII, whatever the words: its length in bytes is its length',
   }
 });
 
+test('a body that a policy gives takes the place of problem details, and is the message of a gRPC status', () => {
+  const body = { type: 'text/html', text: 'zurück', bytes: 'zur\u00c3\u00bcck' };
+  const answer: LocalAnswer = { status: 503, code: 'direct-response', detail: 'secret', body };
+  const page = made(answer, { tellsAll: false });
+  assert.deepEqual([page.status, page.body, page.get('content-type')], [503, body.bytes, 'text/html']);
+  assert.equal(page.get('tulle-reason'), 'direct-response');
+  const empty = made({ ...answer, body: { ...body, text: '', bytes: '' } });
+  assert.deepEqual([empty.body, empty.get('content-type')], ['', '']);
+  const call = made({ ...answer, grpcStatus: 8 }, { grpc: true, tellsAll: false });
+  assert.deepEqual(
+    [call.get('grpc-status'), call.get('grpc-message'), call.get('content-type'), call.body],
+    ['8', 'zur%C3%BCck', 'application/grpc', ''],
+  );
+});
+
 const SPLITTING = 'x\r\n\r\nHTTP/1.1 200 OK\r\nset-cookie: a=b\r\n\r\n';
 
 test('an attacker whose host or path is told in the words writes no header lines and no second response', () => {

@@ -1,10 +1,12 @@
 import type { Cluster } from '../balancing/cluster.ts';
 import { Exchange, type ListenerKind, type LocalAnswer } from '../exchange.ts';
+import { LATER } from '../filters/filter.ts';
 import { retryCondition } from '../filters/retry.ts';
 import type { Caller, Verdict } from '../filters/verdict.ts';
 import { Head } from '../http1/head.ts';
 import type { Log } from '../log.ts';
 import { isAnswer, isPending, type Pending, type Plan } from '../routing/plan.ts';
+import { detectProtocol } from '../tcp/detect.ts';
 import { type ProxyHeader, writeProxyHeader } from '../tcp/proxy-header.ts';
 import { Splice, type SpliceEnd, type SpliceOwner } from '../tcp/splice.ts';
 import type { EdgeStats } from '../telemetry/edge-stats.ts';
@@ -70,6 +72,7 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
   private over = false;
   /** Ended here by a drain: nobody's fault. */
   private cut = false;
+  private draining = false;
 
   constructor(host: OpaqueHost, connection: OpaqueConnection) {
     this.host = host;
@@ -92,6 +95,7 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
     client.pause();
     host.connections.addTunnel({
       destroy: () => this.destroy(),
+      drain: () => this.drain(),
       once: (event, listener) => client.socket.once(event, listener),
     });
     this.route();
@@ -119,7 +123,24 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
         return;
       }
     }
-    this.choose(planned);
+    this.judge(planned, 0);
+  }
+
+  /** What counts requests counts connections here. */
+  private judge(plan: Plan, from: number): void {
+    const filters = plan.connectionChain?.onRequest ?? [];
+    for (const [index, filter] of filters.slice(from).entries()) {
+      const verdict = filter.onRequest(this.exchange, {
+        resume: () => this.judge(plan, from + index + 1),
+        answer: (answer) => this.fail(answer),
+      });
+      if (verdict === LATER) return;
+      if (verdict !== undefined) {
+        this.fail(verdict);
+        return;
+      }
+    }
+    this.choose(plan);
   }
 
   private choose(plan: Plan): void {
@@ -141,7 +162,7 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
 
   private connect(cluster: Cluster): void {
     const { exchange, host } = this;
-    const endpoint = cluster.pick(this.endpoint);
+    const endpoint = cluster.pick(exchange, this.endpoint);
     if (endpoint === undefined) {
       this.endpoint = undefined;
       const detail = `${cluster.service} has no endpoint that is ready`;
@@ -152,7 +173,7 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
     if (host.kind !== 'inbound') exchange.mtls = endpoint.mtls;
     const nowMs = performance.now();
     this.attemptStartMs = nowMs;
-    cluster.balancer.started(endpoint, nowMs);
+    cluster.started(endpoint, nowMs);
     exchange.attempts.push({
       endpoint: endpoint.address,
       startMs: nowMs - exchange.startMs,
@@ -160,14 +181,14 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
       result: '',
       connectionReused: false,
     });
-    this.giveUp = endpoint.openStream(this);
+    this.giveUp = endpoint.openStream(this, detectProtocol(this.first) === 'tls');
   }
 
   onStreamFailed(failure: ConnectFailure): void {
     if (this.over) return;
     this.endAttempt(failure.code);
     const { cluster, endpoint } = this;
-    if (endpoint !== undefined) this.releaseEndpoint(endpoint, true);
+    if (endpoint !== undefined) this.releaseEndpoint(endpoint, failure.code !== 'pool-full');
     if (cluster !== undefined && failure.code !== 'pool-full' && this.mayRetry()) this.connect(cluster);
     else this.fail({ status: 503, ...failure });
   }
@@ -198,13 +219,19 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
   }
 
   private releaseEndpoint(endpoint: Endpoint, failed: boolean): void {
-    this.cluster?.balancer.finished(endpoint, performance.now(), this.latencyMs, failed);
+    const { cluster, exchange, latencyMs } = this;
+    const result = exchange.attempts.at(-1)?.result ?? '';
+    // One that broke before the server said anything is as good as none.
+    const cause = result === 'connected' && exchange.responseBytes === 0 ? 'upstream-reset' : result;
+    const ejected = cluster?.finished(endpoint, performance.now(), latencyMs, failed, cause);
+    if (ejected !== undefined) exchange.note('circuit-breaker', 'ejected', ejected);
   }
 
   onStream(upstream: Transport): void {
     const { host, client, exchange, first } = this;
     this.giveUp = undefined;
     this.endAttempt('connected');
+    if (this.endpoint !== undefined) this.cluster?.answered(this.endpoint);
     this.upstream = upstream;
     const start = this.endpoint?.mtls ? Buffer.concat([writeProxyHeader(this.header()), first]) : first;
     if (start.length > 0) upstream.write(start);
@@ -233,9 +260,16 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
       exchange.requestBytes += bytes;
       stats.tcpReceivedBytes += bytes;
     } else {
+      if (exchange.responseBytes === 0) this.serverSpoke();
       exchange.responseBytes += bytes;
       stats.tcpSentBytes += bytes;
     }
+  }
+
+  /** Behind a sidecar a connection says nothing yet of the application. */
+  private serverSpoke(): void {
+    if (this.endpoint !== undefined)
+      this.cluster?.succeeded(this.endpoint, this.attemptStartMs, performance.now());
   }
 
   onSpliceEnd(end: SpliceEnd, error: Error | undefined): void {
@@ -276,7 +310,15 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
   private finish(): void {
     this.over = true;
     this.giveUp = undefined;
+    for (const filter of this.plan?.connectionChain?.onEnd ?? []) filter.onEnd(this.exchange);
     this.host.recorder.connectionClosed(this.exchange, this.stats, performance.now());
+  }
+
+  /** Whoever has ended before there was anybody to talk to is not waited for: an application that is gone waits for nothing. */
+  private drain(): void {
+    if (this.over || this.upstream !== undefined) return;
+    this.draining = true;
+    this.client.resume();
   }
 
   /** Cuts it, as a drain does at its end. */
@@ -289,9 +331,12 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
   onBytes(bytes: Buffer, start: number, end: number): void {
     // A paused TLS socket may still have had some.
     this.first = Buffer.concat([this.first, bytes.subarray(start, end)]);
+    if (this.first.length > MAX_FIRST) this.client.pause();
   }
 
-  onEnd(): void {}
+  onEnd(): void {
+    if (this.draining) this.client.destroy();
+  }
 
   onDrain(): void {}
 
@@ -313,6 +358,8 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
 }
 
 const NOTHING = Buffer.alloc(0);
+/** What is read while a drain looks for the client's end. */
+const MAX_FIRST = 64 * 1024;
 
 /** HOST:PORT of a socket's end, IPv6 in brackets. */
 export function addressOf(host: string | undefined, port: number | undefined): string {

@@ -1,3 +1,5 @@
+import type { LocalAnswer } from '../exchange.ts';
+
 /** Turns of the event loop that were too long, one after the other, before requests are refused. */
 const SLOW_TURNS = 2;
 
@@ -36,4 +38,10 @@ export class Overload {
     if (waited > this.longestMs) this.longestMs = waited;
     return this.slowTurns >= SLOW_TURNS && waited > this.limitMs ? waited : 0;
   }
+}
+
+/** What those are told that had waited too long. */
+export function overloaded(what: 'request' | 'TLS handshake', waitedMs: number): LocalAnswer {
+  const detail = `this proxy has more work than its core can do: the ${what} had waited ${Math.round(waitedMs)} ms (--max-queue-time)`;
+  return { status: 503, code: 'overloaded', detail };
 }

@@ -1,29 +1,42 @@
+import type { HedgePolicy } from '../../protocol/traffic-policy.ts';
+import { isFault } from '../balancing/attempt-verdict.ts';
 import type { Cluster } from '../balancing/cluster.ts';
+import { LatencyWindow } from '../balancing/latency-window.ts';
 import { Exchange, isGrpc, type ListenerKind, type LocalAnswer } from '../exchange.ts';
 import { LATER } from '../filters/filter.ts';
-import { type AttemptFailure, isIdempotent, retryCondition } from '../filters/retry.ts';
+import { type AttemptFailure, mayRepeat, mayRunTwice } from '../filters/retry.ts';
 import type { Downstream, RequestHandler } from '../http/downstream.ts';
-import { Field } from '../http/field.ts';
+import type { Field } from '../http/field.ts';
 import type { Limits } from '../http/limits.ts';
-import { HTTP_2, HTTP_11, type MessageHead, UNKNOWN_LENGTH } from '../http/message-head.ts';
+import { HTTP_2, HTTP_11, type MessageHead } from '../http/message-head.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
-import type { OutgoingRequest, ResponseHandler, Upstream, UpstreamFailure } from '../http/upstream.ts';
+import type { OutgoingRequest, Upstream, UpstreamFailure } from '../http/upstream.ts';
+import { NO_ERROR } from '../http2/error-codes.ts';
 import type { Protection } from '../http2/flood-guard.ts';
 import { isAnswer, isPending, type Pending, type Plan } from '../routing/plan.ts';
-import { GOING_AWAY, WebSocketFrames } from '../tcp/websocket-frames.ts';
 import type { Attempt } from '../telemetry/explanation.ts';
+import { pause as wheelPause } from '../transport/pause.ts';
 import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
 import type { ConnectFailure } from '../upstream/connect-attempt.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { ConnectionWaiter } from '../upstream/pool-use.ts';
-import { grpcTimeout, grpcTimeoutMs } from './grpc-deadline.ts';
-import { CANCELLED, grpcCondition, grpcMessage, grpcStatusOf, readGrpcStatus } from './grpc-status.ts';
-import { GrpcWebDownstream, grpcWebOf } from './grpc-web.ts';
-import { localResponse } from './local-response.ts';
-import type { Overload } from './overload.ts';
-import { RequestBody } from './request-body.ts';
-import { isRequestId, newRequestId } from './request-id.ts';
+import { beginAttempt, pickUntried, resetAnswer, untriedOf } from './attempts.ts';
+import { pause } from './backoff.ts';
+import { expired, grpcAskedMs, idledOut, NO_DEADLINE, timedOut, tryTimedOut } from './deadlines.ts';
+import { grpcStatusOf, readGrpcStatus } from './grpc-status.ts';
+import { translateGrpcWeb } from './grpc-web.ts';
+import { Hedge, type Hedged } from './hedge.ts';
+import { grpcTrailers, localResponse, noteClientClosed } from './local-response.ts';
+import type { Mirroring, RequestCopy } from './mirroring.ts';
+import { type Overload, overloaded } from './overload.ts';
+import { leavesChunks, RequestBody } from './request-body.ts';
+import { newRequestId, takeRequestId } from './request-id.ts';
+import { attemptFields, type RequestMarks, takeMarks, UNMARKED } from './request-marks.ts';
+import { failureOf, faultCause, isServerFailure, resultOf, retriedFields } from './response-failure.ts';
+import type { RetryChain } from './retry-chain.ts';
+import { decideRetry, noteNoRetry, noteRetry, type Retry } from './retrying.ts';
 import { upstreamVersion } from './upstream-version.ts';
+import { WebSocketDrain } from './websocket-drain.ts';
 
 /** What a listener gives to the relays of its connections. */
 export interface RelayHost {
@@ -31,6 +44,9 @@ export interface RelayHost {
   readonly wheel: TimerWheel;
   readonly limits: Limits;
   readonly overload: Overload;
+  readonly mirroring: Mirroring;
+  /** Shared by all listeners of this proxy. */
+  readonly retryChain: RetryChain;
   /** Tunnels that are open, to be told when this proxy goes. */
   readonly tunnels: Set<{ drainTunnel(): void }>;
   /** Whether callers are told the words of a reason, or its code only. */
@@ -57,6 +73,8 @@ const SENT = 3;
 /** The response's head is written. */
 const RESPONDING = 4;
 const TUNNEL = 5;
+/** The first attempt failed, its hedge is under way. */
+const HEDGED = 6;
 
 /** A tunnel was opened by 101, or by 200 in answer to an extended CONNECT. */
 const SWITCHING = 101;
@@ -66,7 +84,7 @@ const SWITCHING = 101;
  * response, record. An HTTP/1.1 connection has one for all its requests, HTTP/2 one a stream. It is called by
  * events and never waits.
  */
-export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter, OutgoingRequest, Timed {
+export class Relay implements RequestHandler, Hedged, ConnectionWaiter, OutgoingRequest, Timed {
   wheelSlot = -1;
   wheelDeadline = 0;
   wheelNext: Timed | undefined = undefined;
@@ -83,7 +101,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
   private readonly connection: Downstream;
   /** The connection, or what translates for it. */
   private downstream: Downstream;
-  private readonly body: RequestBody;
+  readonly body: RequestBody;
   private phase = IDLE;
   private plan: Plan | undefined = undefined;
   private cluster: Cluster | undefined = undefined;
@@ -92,21 +110,31 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
   private cancelWait: (() => void) | undefined = undefined;
   private nextFilter = 0;
   /** HTTP version of the upstream. */
-  private version = HTTP_11;
+  version = HTTP_11;
   private retriesLeft = 0;
   private attemptStartMs = 0;
   private attempt: Attempt | undefined = undefined;
+  private hedge: Hedge | undefined = undefined;
   private latencyMs = 0;
+  /** Of a failed response: by what code the Tulle that made it explained it. */
+  private toldReason: string | undefined = undefined;
   /** The response is gRPC: its status may follow its messages. */
   private answersGrpc = false;
-  /** Whole time for the request in ms, 0: no limit. */
-  private timeoutMs = 0;
-  private tryDeadlineMs = 0;
+  private marks: RequestMarks = UNMARKED;
+  /** Header lines that every attempt sends. */
+  private sharedFields = '';
+  private deadlineMs = NO_DEADLINE;
+  /** The deadline is that of the policy, not of the caller. */
+  private byPolicy = false;
+  private tryDeadlineMs = NO_DEADLINE;
+  /** How long nothing may move, 0: for ever; and when something did. */
+  private idleMs = 0;
+  private movedMs = 0;
+  private halfClosed = false;
   private clientHeld = false;
-  /** What the client sends through a WebSocket. */
-  private frames: WebSocketFrames | undefined = undefined;
-  private goingAway = false;
-  private saidGoingAway = false;
+  /** The request is copied for mirrors, as far as it came. */
+  private copy: RequestCopy | undefined = undefined;
+  private webSocket: WebSocketDrain | undefined = undefined;
 
   constructor(host: RelayHost, downstream: Downstream, head: MessageHead) {
     this.host = host;
@@ -125,38 +153,22 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.head = head;
     this.body.begin();
     this.plan = undefined;
-    this.takeRequestId(head);
-    if (this.host.kind === 'gateway') this.translateGrpcWeb(head);
+    this.halfClosed = false;
+    takeRequestId(exchange, head, this.host.trustsRequestId);
+    this.takeMarks();
+    if (this.host.kind === 'gateway')
+      this.downstream = translateGrpcWeb(this.connection, exchange, this.body) ?? this.connection;
     const waitedMs = this.host.overload.excess(exchange.startMs);
-    if (waitedMs > 0) this.answer(overloaded(waitedMs));
+    if (waitedMs > 0) this.answer(overloaded('request', waitedMs));
     else this.route();
   }
 
-  private takeRequestId(head: MessageHead): void {
+  private takeMarks(): void {
     const { exchange, host } = this;
-    const given = head.requestId;
-    if (given !== '' && host.trustsRequestId && isRequestId(given)) {
-      exchange.id = given;
-      return;
-    }
-    exchange.id = newRequestId();
-    if (given !== '') head.remove('x-request-id');
-    exchange.requestFields = `x-request-id: ${exchange.id}\r\n`;
-  }
-
-  /** Browsers call gRPC services in a form of their own (PROTOCOL-WEB.md). */
-  private translateGrpcWeb(head: MessageHead): void {
-    this.downstream = this.connection;
-    const kind = grpcWebOf(head);
-    if (kind === undefined) return;
-    this.downstream = new GrpcWebDownstream(this.connection, kind);
-    this.exchange.grpc = true;
-    head.remove('content-type');
-    if (kind.text) {
-      head.remove('content-length');
-      this.body.decodeBase64();
-    }
-    this.exchange.requestFields += `content-type: application/grpc${kind.suffix}\r\nte: trailers\r\n`;
+    const believed = host.kind === 'outbound' || (host.kind === 'inbound' && exchange.mtls);
+    const own = takeMarks(exchange, believed);
+    this.marks = host.kind === 'outbound' ? host.retryChain.marksOf(exchange, own) : own;
+    if (host.kind === 'inbound') host.retryChain.begin(exchange, this.marks);
   }
 
   private route(): void {
@@ -174,8 +186,30 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     exchange.route = planned.route;
     exchange.routeWhy = planned.why;
     exchange.service = planned.service;
+    this.setDeadlines(planned);
     if (planned.chain.onRequest.length > 0) this.runFilters(0);
     else this.chooseBackend(planned);
+  }
+
+  /** Time that passed already counts. */
+  private setDeadlines({ timeoutMs, settings }: Plan): void {
+    const { exchange, marks } = this;
+    const policyMs = timeoutMs > 0 ? exchange.startMs + timeoutMs : NO_DEADLINE;
+    const grpcMs = exchange.grpc ? exchange.startMs + grpcAskedMs(exchange.head) : NO_DEADLINE;
+    this.deadlineMs = Math.min(policyMs, marks.deadlineMs, grpcMs);
+    this.byPolicy = policyMs <= this.deadlineMs;
+    this.tryDeadlineMs = NO_DEADLINE;
+    this.idleMs = settings.idleTimeoutMs ?? 0;
+    this.movedMs = exchange.startMs;
+    this.armNearest(exchange.startMs);
+  }
+
+  /** Of the deadlines, the nearest is armed. */
+  private armNearest(nowMs: number): void {
+    const idleUntilMs = this.idleMs > 0 ? this.movedMs + this.idleMs : NO_DEADLINE;
+    const until = Math.min(this.deadlineMs, this.tryDeadlineMs, idleUntilMs);
+    if (until !== NO_DEADLINE) this.host.wheel.arm(this, Math.max(1, until - nowMs));
+    else if (this.wheelSlot >= 0) this.host.wheel.disarm(this);
   }
 
   private holdUntil(pending: Pending, proceed: () => void): void {
@@ -200,9 +234,21 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
       this.phase = HELD;
       this.nextFilter = index + 1;
       this.holdClient();
+      if (this.exchange.holdMs > 0) this.delay();
       return;
     }
     this.chooseBackend(plan);
+  }
+
+  /** Its deadlines go on meanwhile, and it ends with its client. */
+  private delay(): void {
+    const { exchange, host } = this;
+    const { holdMs } = exchange;
+    exchange.holdMs = 0;
+    this.cancelWait = wheelPause(host.wheel, holdMs, () => {
+      this.cancelWait = undefined;
+      this.resume();
+    });
   }
 
   /** A filter that held the request back lets it go on. */
@@ -213,7 +259,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
   // --- an endpoint is chosen, attempts are made ---
 
   private chooseBackend(plan: Plan): void {
-    const cluster = plan.backend();
+    const cluster = plan.backend(this.exchange);
     if (isPending(cluster)) {
       this.holdUntil(cluster, () => this.chooseBackend(plan));
       return;
@@ -235,47 +281,32 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.cluster = cluster;
     const { exchange } = this;
     exchange.service = cluster.service;
+    // Once only: it takes away what it tells in another way.
+    const added = this.host.addedFields(exchange);
+    if (plan.mirrors !== undefined)
+      this.copy = this.host.mirroring.copyOf(plan.mirrors, exchange, added, this.body);
+    for (const filter of plan.chain.onBackend) filter.onBackend(exchange);
     plan.retryBudget.countRequest(exchange.startMs);
     this.retriesLeft = plan.settings.retries.attempts;
     this.version = upstreamVersion(cluster.protocol, this.host.kind, exchange);
-    this.timeoutMs = this.deadlineOf(plan);
-    if (this.retriesLeft > 0 && this.mayRepeat(plan)) this.body.keepForReplay();
-    this.prepare(exchange);
-    if (this.timeoutMs > 0) this.host.wheel.arm(this, this.timeoutMs);
-    this.startAttempt(cluster, exchange.startMs);
+    if (mayRepeat(plan.settings, exchange.method, this.version === HTTP_2)) this.body.keepForReplay();
+    this.prepare(exchange, added);
+    // A fault's delay is part of the request's time, and of no endpoint's.
+    this.startAttempt(cluster, exchange.delays === 0 ? exchange.startMs : performance.now());
+    if (plan.settings.hedge !== undefined) this.prepareHedge(cluster, plan.settings.hedge);
   }
 
-  /**
-   * Whether the body may be asked for once more: by a policy, for what is safe to repeat or for gRPC by its status;
-   * in HTTP/2 also by a server that refuses the stream, which is no reason to fail any request.
-   */
-  private mayRepeat({ settings }: Plan): boolean {
-    if (this.version === HTTP_2) return true;
-    const more = settings.retries.on.some((condition) => condition !== 'connect');
-    return more && isIdempotent(this.exchange.method);
-  }
-
-  /** The policy's timeout, or the deadline that a gRPC caller has set, whichever ends first. */
-  private deadlineOf(plan: Plan): number {
-    const { timeoutMs } = plan;
-    if (!this.exchange.grpc) return timeoutMs;
-    const asked = grpcTimeoutMs(this.head.get('grpc-timeout'));
-    if (timeoutMs === 0 || (asked > 0 && asked <= timeoutMs)) return asked;
-    this.head.remove('grpc-timeout');
-    this.exchange.requestFields += `grpc-timeout: ${grpcTimeout(timeoutMs)}\r\n`;
-    return timeoutMs;
-  }
-
-  private prepare(exchange: Exchange): void {
+  private prepare(exchange: Exchange, added: string): void {
     this.method = exchange.method;
     this.target = exchange.target;
     this.upgrade = exchange.head.upgrade;
-    this.fields = exchange.requestFields + this.host.addedFields(exchange);
+    this.sharedFields = exchange.requestFields + added;
     this.decode = this.downstream.version !== HTTP_11;
   }
 
   private startAttempt(cluster: Cluster, nowMs: number): void {
-    const endpoint = cluster.pick(this.endpoint);
+    const { exchange } = this;
+    const endpoint = this.pickNext(cluster);
     this.endpoint = endpoint;
     if (endpoint === undefined) {
       this.answer({
@@ -285,35 +316,32 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
       });
       return;
     }
+    if (this.deadlineMs !== NO_DEADLINE && performance.now() >= this.deadlineMs) {
+      this.answer(expired(exchange, this.deadlineMs - exchange.startMs, this.byPolicy));
+      return;
+    }
     // Inbound, mTLS is the caller's; on the way out it is this call's.
-    if (this.host.kind !== 'inbound') this.exchange.mtls = endpoint.mtls;
-    cluster.balancer.started(endpoint, nowMs);
+    if (this.host.kind !== 'inbound') exchange.mtls = endpoint.mtls;
     this.attemptStartMs = nowMs;
     this.latencyMs = 0;
-    this.attempt = {
-      endpoint: endpoint.address,
-      startMs: nowMs - this.exchange.startMs,
-      durationMs: 0,
-      result: '',
-      connectionReused: true,
-    };
-    this.exchange.attempts.push(this.attempt);
+    this.toldReason = undefined;
+    this.attempt = beginAttempt(exchange, cluster, endpoint, nowMs);
     this.phase = CONNECTING;
-    this.armTry();
+    this.armTry(nowMs);
     const upstream = endpoint.acquire(this, this.version);
     if (upstream !== undefined) this.sendOn(upstream);
     else if (this.phase === CONNECTING) this.holdClient();
   }
 
-  /** The nearer of the whole request's and this attempt's deadline is the one that is armed. */
-  private armTry(): void {
+  pickNext(cluster: Cluster): Endpoint | undefined {
+    return pickUntried(cluster, this.exchange, this.endpoint);
+  }
+
+  private armTry(nowMs: number): void {
     const plan = this.plan as Plan; // an attempt has one
-    this.tryDeadlineMs = 0;
     if (plan.tryTimeoutMs === 0) return;
     this.tryDeadlineMs = this.attemptStartMs + plan.tryTimeoutMs;
-    const whole = this.timeoutMs > 0 ? this.exchange.startMs + this.timeoutMs : Number.POSITIVE_INFINITY;
-    const until = Math.min(whole, this.tryDeadlineMs) - performance.now();
-    this.host.wheel.arm(this, Math.max(1, until));
+    this.armNearest(nowMs);
   }
 
   onConnection(upstream: Upstream): void {
@@ -325,11 +353,12 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.phase = SENT;
     this.upstream = upstream;
     const { downstream, body } = this;
+    this.fields = this.fieldsFor(this.endpoint);
     upstream.send(this, this);
     // It may have failed at once.
     if (this.upstream !== upstream) return;
     if (this.attempt !== undefined) this.attempt.connectionReused = upstream.requests > 1;
-    body.sendTo(upstream, this.leavesChunks(upstream));
+    body.sendTo(upstream, leavesChunks(this.head, upstream));
     if (this.upstream !== upstream) return;
     if (body.ended) body.endTo(upstream);
     // While the client's bytes are being read, what follows the head may still join it in one write.
@@ -340,39 +369,64 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     }
   }
 
-  /** Whether the body comes in the chunks of HTTP/1.1, which HTTP/2 does not have. */
-  private leavesChunks(upstream: Upstream): boolean {
-    return (
-      upstream.version === HTTP_2 && this.head.version === HTTP_11 && this.head.bodyLength === UNKNOWN_LENGTH
-    );
+  fieldsFor(endpoint: Endpoint | undefined): string {
+    const { exchange, marks, deadlineMs } = this;
+    const plain = deadlineMs === NO_DEADLINE && marks === UNMARKED && exchange.attempts.length === 1;
+    if (plain) return this.sharedFields;
+    const toMesh = this.host.kind === 'inbound' || endpoint?.mtls === true;
+    return this.sharedFields + attemptFields(exchange, marks, deadlineMs, this.byPolicy, toMesh);
   }
 
   onConnectFailed(failure: ConnectFailure): void {
     if (this.phase !== CONNECTING) return;
     if (this.attempt !== undefined) this.attempt.connectionReused = false;
     const retryable = failure.code !== 'pool-full';
-    this.attemptFailed({ kind: 'connect', status: 0, stale: false }, retryable, {
-      status: 503,
-      code: failure.code,
-      detail: failure.detail,
-    });
+    const answer = { status: 503, code: failure.code, detail: failure.detail };
+    this.attemptFailed({ kind: 'connect', status: 0, stale: false }, retryable, answer, retryable);
   }
 
   /** Ends the current attempt; makes another where the policy, the budget and the request allow it. */
-  private attemptFailed(failure: AttemptFailure, retryable: boolean, otherwise: LocalAnswer): void {
+  private attemptFailed(
+    failure: AttemptFailure,
+    retryable: boolean,
+    otherwise: LocalAnswer,
+    fault = true,
+  ): void {
     const nowMs = performance.now();
     // That a caller asks for what an endpoint does not have is no fault of the endpoint's.
-    this.endAttempt(nowMs, otherwise.code, otherwise.code !== 'upgrade-refused');
+    this.endAttempt(nowMs, otherwise.code, fault && otherwise.code !== 'upgrade-refused');
     this.upstream = undefined;
-    const condition = retryable ? this.allowRetry(failure, nowMs) : undefined;
+    if (this.hedge?.runs) this.phase = HEDGED;
+    else this.afterFailure(failure, retryable, otherwise, nowMs);
+  }
+
+  private afterFailure(
+    failure: AttemptFailure,
+    retryable: boolean,
+    otherwise: LocalAnswer,
+    nowMs: number,
+  ): void {
     const { cluster } = this;
-    if (condition === undefined || cluster === undefined) {
-      if (failure.kind === 'refused' && this.passesRefusal) this.refuse(otherwise);
-      else this.answer(otherwise);
+    const retry = retryable ? this.allowRetry(failure, undefined, nowMs) : undefined;
+    if (retry !== undefined && cluster !== undefined) this.retry(cluster, retry, nowMs);
+    else if (failure.kind === 'refused' && this.passesRefusal) this.refuse(otherwise);
+    else this.answer(otherwise);
+  }
+
+  /** Another attempt, at once or after a wait. */
+  private retry(cluster: Cluster, { condition, pauseMs }: Retry, nowMs: number): void {
+    this.hedge?.cancel();
+    this.hedge = undefined;
+    const plan = this.plan as Plan; // an attempt has one
+    const { attempts } = plan.settings.retries;
+    noteRetry(this.exchange, condition, attempts - --this.retriesLeft, attempts, pauseMs);
+    if (pauseMs === 0) {
+      this.startAttempt(cluster, nowMs);
       return;
     }
-    this.noteRetry(condition);
-    this.startAttempt(cluster, nowMs);
+    this.tryDeadlineMs = NO_DEADLINE;
+    this.armNearest(nowMs);
+    this.holdUntil(pause(pauseMs), () => this.startAttempt(cluster, performance.now()));
   }
 
   /** The caller's sidecar can try elsewhere what the application here has refused. */
@@ -391,54 +445,57 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.downstream.abort(true);
   }
 
-  private allowRetry(failure: AttemptFailure, nowMs: number): string | undefined {
+  private allowRetry(
+    failure: AttemptFailure,
+    head: MessageHead | undefined,
+    nowMs: number,
+  ): Retry | undefined {
     const plan = this.plan as Plan; // an attempt has one
-    if (this.retriesLeft <= 0) return undefined;
-    const { method } = this.exchange;
-    // What a reset or a timeout leaves open may have run: only what is safe twice is sent again.
-    const told = failure.kind === 'refused' || failure.grpc !== undefined || isIdempotent(method);
-    const replayable = told ? this.body.replayable : !this.body.sent;
-    const condition = retryCondition(plan.settings, failure, method, replayable);
-    if (condition === undefined) return undefined;
-    if (!plan.retryBudget.tryRetry(nowMs)) {
-      this.exchange.note('retry-budget', 'refused', `the retry budget of ${plan.service} is used up`);
-      return undefined;
-    }
-    return condition;
+    const { exchange, body, endpoint, cluster } = this;
+    const decided = decideRetry({
+      exchange,
+      plan,
+      failure,
+      head,
+      nowMs,
+      fromMesh: this.host.kind !== 'inbound' && endpoint?.mtls === true,
+      retry: plan.settings.retries.attempts - this.retriesLeft + 1,
+      replayable: body.replayable && (head === undefined || body.ended),
+      halfClosed: this.halfClosed,
+      callerRetries: this.marks.attempt > 1,
+      deadlineMs: this.deadlineMs,
+      elsewhere: cluster !== undefined && untriedOf(cluster, exchange) !== undefined,
+    });
+    if ('condition' in decided) return decided;
+    // How its application is called is no policy of the user's.
+    if (this.host.kind !== 'inbound') noteNoRetry(exchange, decided);
+    if (this.host.kind === 'outbound') this.host.retryChain.onNoRetry(exchange, nowMs);
+    return undefined;
   }
 
-  private noteRetry(condition: string): void {
-    const plan = this.plan as Plan; // an attempt has one
-    const { attempts } = plan.settings.retries;
-    this.retriesLeft--;
-    this.exchange.note(
-      'retries',
-      'retried',
-      `on ${condition}: retry ${attempts - this.retriesLeft} of ${attempts}`,
-    );
-  }
-
-  private endAttempt(nowMs: number, result: string, failed: boolean): void {
+  /** `fault`: by what the endpoint is to blame for. */
+  private endAttempt(nowMs: number, result: string, fault: boolean, cause = result): void {
     const { endpoint, cluster, attempt } = this;
     if (endpoint === undefined || cluster === undefined || attempt === undefined) return;
     this.attempt = undefined;
     attempt.durationMs = nowMs - this.attemptStartMs;
     attempt.result = result;
-    cluster.balancer.finished(
-      endpoint,
-      nowMs,
-      this.latencyMs > 0 ? this.latencyMs : attempt.durationMs,
-      failed,
-    );
+    const latencyMs = this.latencyMs > 0 ? this.latencyMs : attempt.durationMs;
+    const ejected = cluster.finished(endpoint, nowMs, latencyMs, fault, cause);
+    if (ejected !== undefined) this.exchange.note('circuit-breaker', 'ejected', ejected);
+    const measured = !fault && (this.latencyMs > 0 || result === 'cancelled');
+    if (measured) cluster.latencies?.observe(nowMs, latencyMs);
   }
 
   // --- the request's body ---
 
   onRequestData(bytes: Buffer, start: number, end: number): void {
     this.exchange.requestBytes += end - start;
+    this.copy?.add(bytes, start, end);
     const { upstream } = this;
-    if (this.frames !== undefined) {
-      this.forwardFrames(this.frames, bytes, start, end);
+    if (this.idleMs > 0) this.movedMs = performance.now();
+    if (this.webSocket !== undefined) {
+      this.webSocket.forward(this.downstream, upstream, bytes, start, end);
     } else if (upstream !== undefined) {
       const ready = this.body.forward(upstream, this.downstream.transport, bytes, start, end);
       if (!ready) this.downstream.pauseRequest();
@@ -449,6 +506,8 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
 
   onRequestEnd(trailers: readonly Field[] | undefined): void {
     this.body.end(trailers);
+    this.copy?.end();
+    this.copy = undefined;
     if (this.upstream !== undefined) this.body.endTo(this.upstream);
   }
 
@@ -457,8 +516,14 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
   }
 
   onHalfClosed(): void {
-    // A server that now closes has not failed: it does what it would do without a proxy.
-    this.retriesLeft = 0;
+    // Nearly always the client has gone, while it was delayed on purpose or waited for a retry.
+    const { attempts, delays } = this.exchange;
+    if (this.phase === HELD && (delays > 0 || attempts.length > 0)) {
+      this.onDisconnected();
+      this.downstream.abort();
+      return;
+    }
+    this.halfClosed = true;
     this.upstream?.halfClose();
   }
 
@@ -482,9 +547,14 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
   onResponse(head: MessageHead): void {
     const nowMs = performance.now();
     this.latencyMs = nowMs - this.attemptStartMs;
+    if (head.status >= 400 || this.exchange.grpc) this.tellCluster(head);
+    this.movedMs = nowMs;
+    if (this.hedge !== undefined && this.settleHedge(head, nowMs)) return;
     if (this.retryResponse(head, nowMs)) return;
     const { status } = head;
-    this.tryDeadlineMs = 0;
+    if (isFault(status, this.exchange.grpcStatus)) this.toldReason = head.get('tulle-reason');
+    else if (this.endpoint !== undefined) this.cluster?.answered(this.endpoint);
+    this.tryDeadlineMs = NO_DEADLINE;
     this.body.forget();
     const { exchange } = this;
     exchange.status = status;
@@ -493,9 +563,14 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     const tunnel = this.switches(status);
     this.phase = tunnel ? TUNNEL : RESPONDING;
     this.answersGrpc = exchange.grpc && isGrpc(head);
-    const told = exchange.attempts.length > 1 ? this.retriedFields(head) : '';
+    const told = exchange.attempts.length > 1 && this.host.tellsAll ? retriedFields(exchange, head) : '';
     this.downstream.respond(head, exchange.responseFields + told);
     if (tunnel) this.openTunnel();
+  }
+
+  /** It may ask to be spared for a while. */
+  private tellCluster(head: MessageHead): void {
+    if (this.endpoint !== undefined) this.cluster?.responded(this.endpoint, head);
   }
 
   private switches(status: number): boolean {
@@ -504,44 +579,32 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
 
   /** Tries again instead of passing on a failure, if the policy wants it. */
   private retryResponse(head: MessageHead, nowMs: number): boolean {
-    const { status } = head;
-    if (this.exchange.grpc) {
-      // Only a response without messages can still be replaced.
-      const grpcStatus = head.get('grpc-status');
-      if (grpcStatus === undefined) return false;
-      this.exchange.grpcStatus = readGrpcStatus(grpcStatus);
-      if (grpcStatus === '0') return false;
-    } else if (status < 400) return false;
-    const { cluster, upstream } = this;
-    if (cluster === undefined || !this.body.ended) return false;
-    const grpc = this.exchange.grpc ? grpcCondition(this.exchange.grpcStatus) : undefined;
-    const failure: AttemptFailure = { kind: 'status', status, stale: false, ...(grpc && { grpc }) };
-    const condition = this.allowRetry(failure, nowMs);
-    if (condition === undefined) return false;
-    this.endAttempt(nowMs, grpc ?? String(status), true);
-    this.exchange.grpcStatus = -1;
+    const { exchange, cluster, upstream } = this;
+    const failure = failureOf(exchange, head);
+    if (failure === undefined || cluster === undefined) return false;
+    const retry = this.allowRetry(failure, head, nowMs);
+    if (retry === undefined) {
+      this.host.retryChain.onFailure(exchange, head);
+      return false;
+    }
+    this.endByHead(head, failure, nowMs);
+    exchange.grpcStatus = -1;
     this.upstream = undefined;
     upstream?.discard();
-    this.noteRetry(condition);
-    this.startAttempt(cluster, nowMs);
+    this.retry(cluster, retry, nowMs);
     return true;
   }
 
-  /** A response that a retry brought says so, and by what name to ask for more. */
-  private retriedFields(head: MessageHead): string {
-    const { exchange, host } = this;
-    if (!host.tellsAll) return '';
-    const { policies } = exchange;
-    const why = policies
-      .filter(({ policy, decision }) => policy === 'retries' && decision === 'retried')
-      .at(-1);
-    const id = head.find('x-request-id', 0) < 0 ? `x-request-id: ${exchange.id}\r\n` : '';
-    return `tulle-retried: ${why?.detail ?? ''}\r\n${id}`;
+  /** The attempt's response is a failure that is not passed on. */
+  private endByHead(head: MessageHead, failure: AttemptFailure, nowMs: number): void {
+    const fault = isFault(head.status, this.exchange.grpcStatus);
+    this.endAttempt(nowMs, resultOf(failure), fault, fault ? head.get('tulle-reason') : undefined);
   }
 
   onResponseData(bytes: Buffer, start: number, end: number): void {
     if (this.phase !== RESPONDING && this.phase !== TUNNEL) return;
     this.exchange.responseBytes += end - start;
+    if (this.idleMs > 0) this.movedMs = performance.now();
     const { upstream } = this;
     const ready = this.downstream.responseData(upstream?.transport, bytes, start, end);
     if (!ready) upstream?.pauseResponse();
@@ -561,8 +624,13 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     const nowMs = performance.now();
     const { exchange } = this;
     if (exchange.grpc) this.takeGrpcStatus(trailers);
-    const failed = exchange.status >= 500 || exchange.grpcStatus > 0;
-    this.endAttempt(nowMs, String(exchange.status), failed);
+    const fault = isFault(exchange.status, exchange.grpcStatus);
+    this.endAttempt(
+      nowMs,
+      String(exchange.status),
+      fault,
+      fault ? faultCause(exchange, this.toldReason) : undefined,
+    );
     this.finish(nowMs);
     this.downstream.responseEnd(trailers);
   }
@@ -579,17 +647,87 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
       this.endTunnel();
       return;
     }
-    const { problem, refused } = failure;
+    const { problem, refused, resetCode } = failure;
     const stale = !upstream.answered && upstream.requests > 1 && upstream.version === HTTP_11;
     const answer = problem ?? resetAnswer(failure, upstream);
     if (this.phase === SENT) {
       const kind = refused ? 'refused' : 'reset';
       const retryable = problem === undefined;
-      this.attemptFailed({ kind, status: 0, stale: stale && retryable }, retryable, answer);
+      // A server may close what is idle, and send its clients to other connections, at any time.
+      const fault = !(stale && retryable) && !(refused && resetCode === NO_ERROR);
+      this.attemptFailed({ kind, status: 0, stale: stale && retryable }, retryable, answer, fault);
     } else {
       this.endAttempt(performance.now(), answer.code, true);
       this.fail(answer);
     }
+  }
+
+  // --- hedging ---
+
+  /** A second attempt joins the first when no head came for longer than most of late took. */
+  private prepareHedge(cluster: Cluster, policy: HedgePolicy): void {
+    cluster.latencies ??= new LatencyWindow();
+    const { exchange } = this;
+    if (!this.waitsForHead || this.marks.attempt > 1 || this.upgrade !== '') return;
+    if (!mayRunTwice(policy, exchange.method)) return;
+    const afterMs = cluster.latencies.quantile(exchange.startMs, policy.quantile);
+    if (afterMs > 0) this.hedge = new Hedge(this, this.plan as Plan, cluster, afterMs); // the policy is the plan's
+  }
+
+  get waitsForHead(): boolean {
+    return this.phase === SENT || this.phase === CONNECTING;
+  }
+
+  /** The first attempt has a head. True: it is a failure, and its hedge is waited for instead. */
+  private settleHedge(head: MessageHead, nowMs: number): boolean {
+    const { hedge, exchange } = this;
+    const failure = hedge?.runs ? failureOf(exchange, head) : undefined;
+    if (isServerFailure(exchange, failure)) {
+      this.endByHead(head, failure, nowMs);
+      this.upstream?.discard();
+      this.upstream = undefined;
+      exchange.grpcStatus = -1;
+      this.phase = HEDGED;
+      return true;
+    }
+    if (hedge?.runs) exchange.note('hedge', 'lost', 'the first attempt answered first');
+    hedge?.cancel();
+    this.hedge = undefined;
+    return false;
+  }
+
+  onHedgeHead(hedge: Hedge, head: MessageHead): void {
+    const { exchange } = this;
+    const failure = failureOf(exchange, head);
+    if (this.phase !== HEDGED && isServerFailure(exchange, failure)) {
+      const fault = isFault(head.status, exchange.grpcStatus);
+      exchange.note('hedge', 'lost', `it was answered ${resultOf(failure)}`);
+      exchange.grpcStatus = -1;
+      this.hedge = undefined;
+      hedge.drop(resultOf(failure), fault);
+      return;
+    }
+    if (this.phase !== HEDGED) this.dropAttempt('cancelled');
+    this.hedge = undefined;
+    hedge.take();
+    this.endpoint = hedge.endpoint;
+    this.upstream = hedge.upstream;
+    this.attempt = hedge.attempt;
+    this.attemptStartMs = hedge.startMs;
+    this.phase = SENT;
+    exchange.hedge = 'won';
+    exchange.note('hedge', 'won', `hedge: ${hedge.endpoint?.address ?? ''} answered first`);
+    if (this.host.kind !== 'inbound') exchange.mtls = hedge.endpoint?.mtls === true;
+    this.onResponse(head);
+  }
+
+  onHedgeFailed(hedge: Hedge, failure: AttemptFailure, retryable: boolean, answer: LocalAnswer): void {
+    if (hedge !== this.hedge) return;
+    this.hedge = undefined;
+    this.exchange.note('hedge', 'lost', `it failed: ${answer.detail}`);
+    if (this.phase !== HEDGED) return;
+    this.endpoint = hedge.endpoint;
+    this.afterFailure(failure, retryable, answer, performance.now());
   }
 
   // --- ends ---
@@ -598,27 +736,32 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     if (this.phase === IDLE || this.phase === TUNNEL) return;
     const plan = this.plan as Plan; // deadlines are armed for a plan
     const nowMs = performance.now();
-    const { timeoutMs } = this;
-    const whole = timeoutMs > 0 && nowMs >= this.exchange.startMs + timeoutMs;
-    if (!whole && this.tryDeadlineMs > 0 && nowMs >= this.tryDeadlineMs) {
-      this.dropUpstream();
-      this.attemptFailed({ kind: 'try-timeout', status: 504, stale: false }, true, {
-        status: 504,
-        code: 'try-timeout',
-        detail: `${this.endpoint?.address ?? plan.service} did not answer within try-timeout ${plan.tryTimeoutMs} ms`,
-      });
-      return;
-    }
-    if (!whole) {
-      if (timeoutMs > 0) this.host.wheel.arm(this, Math.max(1, this.exchange.startMs + timeoutMs - nowMs));
-      return;
-    }
-    const whose = plan.timeoutMs === timeoutMs ? 'timeout' : "the caller's grpc-timeout";
-    this.fail({
-      status: 504,
-      code: 'request-timeout',
-      detail: `${plan.service} did not finish within ${whose} ${timeoutMs} ms`,
-    });
+    const { exchange } = this;
+    if (nowMs >= this.deadlineMs) {
+      // A caller that leaves too little time is not the endpoint's fault: a stranger could have it ejected.
+      this.dropAttempt('request-timeout', this.byPolicy && this.awaitsServer);
+      this.fail(timedOut(exchange, this.deadlineMs - exchange.startMs, this.byPolicy));
+    } else if (nowMs >= this.tryDeadlineMs) this.tryTimedOut(plan);
+    else if (this.idleMs > 0 && nowMs >= this.movedMs + this.idleMs)
+      this.fail(idledOut(exchange.service, this.idleMs));
+    else this.armNearest(nowMs);
+  }
+
+  /** It is the server's turn: a client that is slow with its body is not the endpoint's fault, nor one slow to take the response. */
+  private get awaitsServer(): boolean {
+    if (this.phase === CONNECTING) return true;
+    return this.phase === SENT && (this.body.ended || this.head.bodyLength === 0);
+  }
+
+  /** A hedge that is under way goes on, as long as the request may take. */
+  private tryTimedOut(plan: Plan): void {
+    const { endpoint } = this;
+    this.tryDeadlineMs = NO_DEADLINE;
+    this.armNearest(performance.now());
+    if (this.phase === HEDGED) return;
+    this.dropAttempt('try-timeout', this.awaitsServer);
+    const failure = { kind: 'try-timeout', status: 504, stale: false } as const;
+    this.attemptFailed(failure, true, tryTimedOut(plan.service, endpoint?.address, plan.tryTimeoutMs));
   }
 
   onRefused(problem: MessageProblem): void {
@@ -639,17 +782,9 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
 
   onDisconnected(): void {
     if (this.phase === IDLE) return;
-    if (this.phase !== TUNNEL) this.noteClientClosed();
+    if (this.phase !== TUNNEL) noteClientClosed(this.exchange);
     this.dropUpstream();
     this.finish(performance.now());
-  }
-
-  private noteClientClosed(): void {
-    const { exchange } = this;
-    exchange.reason = 'client-closed';
-    exchange.detail = 'the client went away before the response was complete';
-    if (exchange.status === 0) exchange.status = 499;
-    if (exchange.grpc) exchange.grpcStatus = CANCELLED;
   }
 
   /** Answers if the client has seen nothing yet; otherwise cuts the response so that it is not taken for whole. */
@@ -665,17 +800,8 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     if (exchange.grpc) exchange.grpcStatus = grpcStatusOf(answer);
     this.finish(performance.now());
     // gRPC has a place for bad news after the messages.
-    if (this.answersGrpc) downstream.responseEnd(this.grpcTrailers(answer));
+    if (this.answersGrpc) downstream.responseEnd(grpcTrailers(answer, this.host.tellsAll));
     else downstream.abort();
-  }
-
-  private grpcTrailers(answer: LocalAnswer): Field[] {
-    const words = this.host.tellsAll ? answer.detail : answer.code;
-    return [
-      new Field('grpc-status', String(grpcStatusOf(answer))),
-      new Field('grpc-message', grpcMessage(words)),
-      new Field('tulle-reason', answer.code),
-    ];
   }
 
   /** Makes the response here. */
@@ -696,24 +822,34 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
   private dropUpstream(): void {
     this.cancelWait?.();
     this.cancelWait = undefined;
+    this.hedge?.cancel();
+    this.hedge = undefined;
+    this.dropAttempt(this.exchange.reason || 'cancelled');
+  }
+
+  private dropAttempt(result: string, failed = false): void {
     if (this.phase === CONNECTING) this.endpoint?.cancel(this);
     const { upstream } = this;
     this.upstream = undefined;
     upstream?.abandon();
-    this.endAttempt(performance.now(), this.exchange.reason || 'cancelled', false);
+    this.endAttempt(performance.now(), result, failed);
   }
 
   private finish(nowMs: number): void {
     const { exchange, plan, cluster } = this;
     this.phase = IDLE;
+    this.copy?.abandon();
+    this.copy = undefined;
     if (this.wheelSlot >= 0) this.host.wheel.disarm(this);
     if (cluster !== undefined) cluster.use.requests--;
     this.cluster = undefined;
     this.endpoint = undefined;
     this.fields = '';
+    this.sharedFields = '';
     this.body.release();
     this.clientHeld = false;
     if (this.upgrade !== '') this.forgetTunnel();
+    if (this.marks !== UNMARKED) this.host.retryChain.end(exchange, this.marks);
     if (plan !== undefined) for (const filter of plan.chain.onEnd) filter.onEnd(exchange);
     this.host.record(exchange, plan, nowMs);
   }
@@ -723,30 +859,12 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
   private openTunnel(): void {
     if (this.wheelSlot >= 0) this.host.wheel.disarm(this);
     this.host.tunnels.add(this);
-    if (this.upgrade.toLowerCase() === 'websocket') this.frames = new WebSocketFrames();
+    if (this.upgrade.toLowerCase() === 'websocket') this.webSocket = new WebSocketDrain();
     this.downstream.tunnel();
   }
 
-  /** This proxy goes: the server of a WebSocket is told so as by its client, and its answer tells the client. */
   drainTunnel(): void {
-    this.goingAway = true;
-    if (this.frames?.between === true) this.sayGoingAway();
-  }
-
-  private forwardFrames(frames: WebSocketFrames, bytes: Buffer, start: number, end: number): void {
-    const boundary = frames.follow(bytes, start, end);
-    if (this.saidGoingAway) return; // Nothing follows a Close frame.
-    const leaves = this.goingAway && boundary >= 0;
-    const { transport } = this.downstream;
-    const ready = this.upstream?.requestData(transport, bytes, start, leaves ? boundary : end);
-    if (leaves) this.sayGoingAway();
-    else if (ready === false) this.downstream.pauseRequest();
-  }
-
-  private sayGoingAway(): void {
-    this.saidGoingAway = true;
-    this.upstream?.requestData(undefined, GOING_AWAY, 0, GOING_AWAY.length);
-    this.upstream?.flush();
+    this.webSocket?.drain(this.upstream);
   }
 
   onTunnelEnd(): void {
@@ -759,7 +877,7 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
 
   private forgetTunnel(): void {
     this.host.tunnels.delete(this);
-    this.frames = undefined;
+    this.webSocket = undefined;
   }
 
   private endTunnel(): void {
@@ -769,18 +887,4 @@ export class Relay implements RequestHandler, ResponseHandler, ConnectionWaiter,
     this.finish(nowMs);
     this.downstream.endTunnel(true);
   }
-}
-
-function overloaded(waitedMs: number): LocalAnswer {
-  const detail = `this proxy has more work than its core can do: the request had waited ${Math.round(waitedMs)} ms (--max-queue-time)`;
-  return { status: 503, code: 'overloaded', detail };
-}
-
-function resetAnswer({ error, resetCode }: UpstreamFailure, upstream: Upstream): LocalAnswer {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  const why = code ?? error?.message;
-  const broke = why === undefined ? 'closed the connection' : `broke the connection (${why})`;
-  const how = resetCode < 0 ? broke : `reset the stream (HTTP/2 error ${resetCode})`;
-  const when = upstream.answered ? 'in the middle of its response' : 'before it answered';
-  return { status: 502, code: 'upstream-reset', detail: `the upstream ${how} ${when}` };
 }

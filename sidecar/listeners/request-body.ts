@@ -1,5 +1,6 @@
 import type { Field } from '../http/field.ts';
 import type { Limits } from '../http/limits.ts';
+import { HTTP_2, HTTP_11, type MessageHead, UNKNOWN_LENGTH } from '../http/message-head.ts';
 import { PackedBytes } from '../http/packed-bytes.ts';
 import type { Upstream } from '../http/upstream.ts';
 import { ChunkedReader, type RangeSink } from '../http1/chunked.ts';
@@ -51,9 +52,18 @@ export class RequestBody {
     this.release();
   }
 
+  /** What came so far and is kept, as it came. */
+  pieces(): Iterable<Buffer> {
+    return this.kept?.pieces() ?? [];
+  }
+
   /** The body is sent on out of its base64. */
   decodeBase64(): void {
     this.base64 = new Base64Decoder();
+  }
+
+  get decodesBase64(): boolean {
+    return this.base64 !== undefined;
   }
 
   /** Nothing of it is needed any more. */
@@ -144,4 +154,9 @@ export class RequestBody {
     this.keeping = false;
     this.kept = undefined;
   }
+}
+
+/** Whether the body of the request of `head` comes in the chunks of HTTP/1.1, which an upstream of HTTP/2 does not have. */
+export function leavesChunks(head: MessageHead, upstream: Upstream): boolean {
+  return upstream.version === HTTP_2 && head.version === HTTP_11 && head.bodyLength === UNKNOWN_LENGTH;
 }

@@ -1,3 +1,4 @@
+import type { Exchange } from '../exchange.ts';
 import type { Limits } from '../http/limits.ts';
 import type { ServerConnection } from '../http1/server-connection.ts';
 import type { Http2Limits } from '../http2/http2-limits.ts';
@@ -34,6 +35,7 @@ export function serveHttp(
   protocol: 'http1' | 'http2',
   transport: Transport,
   first: Buffer,
+  describeMore?: (exchange: Exchange) => void,
 ): void {
   const { remoteAddress, remotePort } = transport.socket;
   const peerAddress = `${remoteAddress}:${remotePort}`;
@@ -43,6 +45,7 @@ export function serveHttp(
   };
   const describe = (relay: Relay): void => {
     relay.exchange.peerAddress = peerAddress;
+    describeMore?.(relay.exchange);
   };
   const connection = openHttp(parts, protocol, open, describe);
   // In this order: a drain closes a connection on which nothing was asked yet.

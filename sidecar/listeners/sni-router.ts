@@ -1,5 +1,6 @@
 import type { LocalAnswer } from '../exchange.ts';
 import type { Pending, Plan } from '../routing/plan.ts';
+import type { RequestView } from '../routing/route-table.ts';
 import { serviceKeyOfHost } from '../routing/service-name.ts';
 import type { RunningServices } from '../routing/services.ts';
 
@@ -21,4 +22,9 @@ export function sniOfServices(services: RunningServices, namespace: string): Sni
 export function sniUnknown(serverName: string | undefined, why: string): LocalAnswer {
   const detail = serverName === undefined ? 'the TLS hello names no server (SNI)' : `"${serverName}" ${why}`;
   return { status: 421, code: 'sni-unknown', detail };
+}
+
+/** A TLS connection has no more to route by than a name. */
+export function serverNameView(host: string): RequestView {
+  return { host, method: '', path: '/', query: '', header: () => undefined };
 }

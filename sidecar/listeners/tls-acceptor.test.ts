@@ -27,12 +27,13 @@ async function acceptor(context: TestContext, identity: Identity, handshakeMs = 
   };
   const secure: TLSSocket[] = [];
   const failures: string[] = [];
-  const tls = new TlsAcceptor(
+  const tls = new TlsAcceptor<{ port: number | undefined }>(
     source,
     identity,
     [MESH_ALPN, MESH_TCP_ALPN],
     handshakeMs,
-    (socket) => {
+    (socket, meantFor) => {
+      assert.equal(meantFor.port, socket.remotePort, 'each comes with what it was meant for');
       socket.on('error', () => {});
       socket.pipe(socket);
       secure.push(socket);
@@ -43,7 +44,7 @@ async function acceptor(context: TestContext, identity: Identity, handshakeMs = 
   const { address, stop } = await accept('127.0.0.1:0', (socket) => {
     open.add(socket);
     socket.on('error', () => {});
-    tls.secure(socket);
+    tls.secure(socket, { port: socket.remotePort });
   });
   context.after(() => {
     stop();

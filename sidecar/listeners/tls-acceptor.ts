@@ -3,11 +3,12 @@ import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Identity, IdentitySource } from '../identity/identity.ts';
 import { contextOptions, TicketKeys } from '../identity/tls-contexts.ts';
 
-/** Ends mesh mTLS on accepted sockets; never listens itself. */
-export class TlsAcceptor {
+/** Ends mesh mTLS on accepted sockets, each of which is for a `T`; never listens itself. */
+export class TlsAcceptor<T extends object> {
   private readonly server: Server;
   private readonly ticketKeys = new TicketKeys();
   private readonly stopListening: () => void;
+  private readonly meantFor = new WeakMap<Socket, T>();
 
   /**
    * `alpns`: what is served, the preferred one first. `onSecure` gets sockets whose certificate chain was
@@ -18,7 +19,7 @@ export class TlsAcceptor {
     identity: Identity,
     alpns: readonly string[],
     handshakeMs: number,
-    onSecure: (socket: TLSSocket) => void,
+    onSecure: (socket: TLSSocket, meantFor: T) => void,
     onFailed: (error: Error, socket: TLSSocket) => void,
   ) {
     this.server = createServer(
@@ -32,7 +33,12 @@ export class TlsAcceptor {
         allowHalfOpen: true,
         handshakeTimeout: handshakeMs,
       } as Parameters<typeof createServer>[0],
-      onSecure,
+      (socket: TLSSocket) => {
+        const carrier = (socket as TLSSocket & { _parent?: Socket })._parent; // the socket that secure() was given
+        const meantFor = carrier && this.meantFor.get(carrier);
+        if (meantFor === undefined) socket.destroy();
+        else onSecure(socket, meantFor);
+      },
     );
     this.server.on('tlsClientError', (error, socket) => {
       onFailed(error, socket);
@@ -47,7 +53,8 @@ export class TlsAcceptor {
   }
 
   /** Starts the handshake on a socket whose ClientHello is still unread. */
-  secure(socket: Socket): void {
+  secure(socket: Socket, meantFor: T): void {
+    this.meantFor.set(socket, meantFor);
     this.server.emit('connection', socket);
   }
 

@@ -1,6 +1,6 @@
 import type { Service } from '../../protocol/service.ts';
-import type { Exchange, ListenerKind } from '../exchange.ts';
-import { HTTP_2, HTTP_11 } from '../http/message-head.ts';
+import type { ListenerKind } from '../exchange.ts';
+import { HTTP_2, HTTP_11, type MessageHead } from '../http/message-head.ts';
 
 /**
  * The version of HTTP in which a request goes to a service: the one that the service is said to speak. Where
@@ -10,7 +10,7 @@ import { HTTP_2, HTTP_11 } from '../http/message-head.ts';
 export function upstreamVersion(
   protocol: Service['protocol'],
   listener: ListenerKind,
-  exchange: Exchange,
+  exchange: { readonly grpc: boolean; readonly head: Pick<MessageHead, 'version' | 'upgrade'> },
 ): number {
   if (exchange.grpc) return HTTP_2;
   if (protocol === 'http') return HTTP_11;

@@ -1,8 +1,9 @@
 import type { TrafficSettings } from '../../protocol/traffic-policy.ts';
 import type { Cluster } from '../balancing/cluster.ts';
-import type { LocalAnswer } from '../exchange.ts';
+import type { Exchange, LocalAnswer } from '../exchange.ts';
 import type { FilterChain } from '../filters/filter.ts';
 import type { RetryBudget } from '../filters/retry-budget.ts';
+import type { Mirror } from './mirrors.ts';
 
 /** What the route of a request decided, compiled when the configuration came. */
 export interface Plan {
@@ -13,11 +14,20 @@ export interface Plan {
   readonly settings: TrafficSettings;
   readonly retryBudget: RetryBudget;
   readonly chain: FilterChain;
+  /** What of it judges opaque connections as if each was a request; absent: nothing. */
+  readonly connectionChain?: FilterChain;
   /** Whole time for a request and for one attempt in ms; 0: no limit. */
   readonly timeoutMs: number;
   readonly tryTimeoutMs: number;
-  /** Where to send this request: chosen anew for each request by weight. A wait while it is not known, an answer when nothing can be chosen. */
-  backend(): Cluster | Pending | LocalAnswer;
+  /** Who gets copies of requests; absent: nobody. */
+  readonly mirrors?: readonly Mirror[];
+  /** How long to wait before another attempt; absent: not at all. */
+  readonly backoffMs?: number;
+  /**
+   * Where to send this request: chosen anew for each request by weight, and told to its exchange. A wait while it is
+   * not known, an answer when nothing can be chosen.
+   */
+  backend(exchange?: Exchange): Cluster | Pending | LocalAnswer;
 }
 
 /** The backend is not known yet: the request waits until `ready` calls back. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Route, RouteMatch } from '../../protocol/route.ts';
-import { seeded } from '../../test/conformance/http1-grammar.ts';
+import { seeded } from '../../test/fixture/seeded.ts';
 import { compileRoutes, type RequestView } from './route-table.ts';
 import { serviceKeyOfHost } from './service-name.ts';
 
@@ -140,7 +140,7 @@ test('weights share the load, and a backend of weight 0 gets none', () => {
   );
   const counts = new Map<string | undefined, number>();
   for (let i = 0; i < 10_000; i++) {
-    const backend = table.match(view('/'))?.pickBackend();
+    const backend = table.match(view('/'))?.pickBackend()?.service;
     counts.set(backend, (counts.get(backend) ?? 0) + 1);
   }
   assert.equal(counts.get('d/c'), undefined);
@@ -151,7 +151,9 @@ test('an expression that does not compile matches nothing, and long input is kep
   const table = compileRoutes([
     route('bad', [{ path: { type: 'RegularExpression', value: '(' } }]),
     route('slow', [{ path: { type: 'RegularExpression', value: '/(a+)+' } }]),
+    route('forever', [{ path: { type: 'RegularExpression', value: '/(a{1,100}){1,100}b' } }]),
   ]);
+  assert.equal(table.match(view(`/${'a'.repeat(4000)}!`)), undefined);
   assert.equal(table.match(view('/x')), undefined);
   assert.equal(table.match(view(`/${'a'.repeat(5000)}!`)), undefined);
 });
@@ -182,4 +184,84 @@ test('host names of services', () => {
       undefined,
     ],
   );
+});
+
+test('of equal matches the route that is told first wins, whatever its name, and then the first rule', () => {
+  const old = route('z-oldest', [prefix('/a'), prefix('/a')]);
+  const [first] = old.rules;
+  const table = compileRoutes([
+    old,
+    route('a-newer', [prefix('/a')]),
+    route('b-more', [{ ...prefix('/a'), method: 'GET' }]),
+  ]);
+  assert.equal(table.match(view('/a', { method: 'PUT' }))?.source, first);
+  assert.equal(table.match(view('/a'))?.route, 'd/b-more');
+});
+
+test('an expression comes before the prefix that is every path', () => {
+  const expression = { path: { type: 'RegularExpression' as const, value: '/(?:shop\\..+)/(?:Get.*)' } };
+  const table = compileRoutes([
+    route('every', [{ method: 'POST' }]),
+    route('some', [{ ...expression, method: 'POST' }]),
+  ]);
+  assert.equal(table.match(view('/shop.Orders/GetAll', { method: 'POST' }))?.route, 'd/some');
+  assert.equal(table.match(view('/shop.Orders/Put', { method: 'POST' }))?.route, 'd/every');
+});
+
+test('a path element is whole: a longer prefix with other conditions leaves what it does not take to shorter ones', () => {
+  const table = compileRoutes([
+    route('short', [prefix('/match/')]),
+    route('long', [{ ...prefix('/match/long'), headers: [{ name: 'v', type: 'Exact', value: '2' }] }]),
+    route('exact', [exact('/match')]),
+  ]);
+  const chosen = (path: string, headers = {}) => table.match(view(path, { headers }))?.route;
+  assert.equal(chosen('/match'), 'd/exact');
+  assert.equal(chosen('/match/'), 'd/short');
+  assert.equal(chosen('/match/long/er'), 'd/short');
+  assert.equal(chosen('/match/long/er', { v: '2' }), 'd/long');
+  assert.equal(chosen('/match/longer', { v: '2' }), 'd/short');
+  assert.equal(chosen('/matches'), undefined);
+});
+
+test('an attacker whose path has thousands of segments, or whose host thousands of labels, has few of them looked up', (context) => {
+  const table = compileRoutes([
+    route('below', [prefix('/api/v1')], ['*.example.test']),
+    route('all', [prefix('/')]),
+  ]);
+  for (const [host, path, name] of [
+    ['x.example.test', '/api'.repeat(8_000), 'all'],
+    ['x.example.test', `/api/v1${'/'.repeat(32_000)}`, 'below'],
+    ['x.example.test', '/'.repeat(32_000), 'all'],
+    ['a', '/a'.repeat(16_000), 'all'],
+    [`${'a.'.repeat(30_000)}example.test`, '/api/v1', 'all'],
+  ] as const) {
+    const looks = context.mock.method(Map.prototype, 'get').mock;
+    const found = table.match({ ...view(path), host });
+    const count = looks.callCount();
+    looks.restore();
+    assert.equal(found?.route.split('/')[1], name, path.slice(0, 20));
+    assert.ok(count < 50, `${count} looks`);
+  }
+});
+
+test('an attacker whose query has thousands of parameters has it read once, however many rules look at it', (context) => {
+  let read = 0;
+  const whole = URLSearchParams;
+  context.after(() => {
+    globalThis.URLSearchParams = whole;
+  });
+  globalThis.URLSearchParams = class extends whole {
+    constructor(init?: ConstructorParameters<typeof whole>[0]) {
+      super(init);
+      read++;
+    }
+  };
+  const asks = (value: string) => ({ query: [{ name: 'v', type: 'Exact' as const, value }] });
+  const table = compileRoutes([1, 2, 3, 4].map((one) => route(`r${one}`, [asks(String(one))])));
+  const found = ['4', '2', '5'].map((v) => table.match(view('/', { query: `${'a&'.repeat(9000)}v=${v}` })));
+  assert.deepEqual(
+    found.map((one) => one?.route),
+    ['d/r4', 'd/r2', undefined],
+  );
+  assert.equal(read, 3);
 });

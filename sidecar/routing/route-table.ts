@@ -1,4 +1,13 @@
-import type { PathMatchType, Route, RouteMatch, RouteRule, ValueMatch } from '../../protocol/route.ts';
+import type {
+  PathMatchType,
+  Route,
+  RouteBackend,
+  RouteMatch,
+  RouteRule,
+  ValueMatch,
+} from '../../protocol/route.ts';
+import { matchesExpression, routeExpression } from '../filters/expression.ts';
+import { MAX_HOST } from './by-host.ts';
 
 /** What routing looks at in a request. */
 export interface RequestView {
@@ -20,8 +29,8 @@ export interface CompiledRule {
   /** In words, for explanations. */
   readonly why: string;
   readonly source: RouteRule;
-  /** A service key, by weight; undefined without a backend that has one. */
-  pickBackend(): string | undefined;
+  /** By weight, those included that cannot be used; undefined without a backend that has one. */
+  pickBackend(): RouteBackend | undefined;
   /** What the data plane composed for this rule: kept here so that it is done once. */
   slot: unknown;
 }
@@ -51,24 +60,22 @@ interface Test {
 interface HostTable {
   readonly exact: Map<string, Entry[]>;
   readonly prefixes: Map<string, Entry[]>;
+  /** Characters of the longest of them: what is longer in a path is not looked up, segment by segment. */
+  longestPrefix: number;
   readonly grpcMethods: Map<string, Entry[]>;
   readonly expressions: Entry[];
 }
 
-/** Longer values are not given to a user's regular expression: its cost can grow with the length. */
-const MAX_EXPRESSION_INPUT = 4096;
-
 /**
  * Compiles routes into tables. Precedence is the Gateway API's: the most specific host name, then exact
- * path, longest prefix, expression; then method, number of headers, number of query parameters, and the
- * order of names and rules. For a GRPCRoute it is service (the path or a prefix), gRPC method, number of
- * headers: a gRPC method alone comes before the prefix that is every path. Throws nothing: an expression that
- * does not compile matches nothing.
+ * path, longest prefix, expression, the prefix that is every path; then method, number of headers, number of query parameters, and the
+ * order of `routes` and of their rules. For a GRPCRoute it is service (the path or a prefix), gRPC method, number of
+ * headers: a gRPC method alone comes before expressions. Throws nothing: an expression that
+ * does not compile, or could take forever, matches nothing.
  */
 export function compileRoutes(routes: readonly Route[], random: () => number = Math.random): RouteTable {
   const hosts = new Map<string, HostTable>();
-  const ordered = [...routes].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  for (const route of ordered) {
+  for (const route of routes) {
     for (const [index, rule] of route.rules.entries()) {
       const matches = rule.matches.length > 0 ? rule.matches : [{ headers: [], query: [] }];
       for (const match of matches) {
@@ -100,7 +107,7 @@ function compileEntry(
       pickBackend: weighted(rule, random),
     },
     match,
-    expression: path.type === 'RegularExpression' ? expression(path.value) : undefined,
+    expression: path.type === 'RegularExpression' ? routeExpression(path.value) : undefined,
     headers: match.headers.map(test),
     query: match.query.map(test),
     pathOnly: match.method === undefined && match.headers.length === 0 && match.query.length === 0,
@@ -128,49 +135,48 @@ function test(match: ValueMatch): Test {
   return {
     name: match.name,
     exact: exact ? match.value : undefined,
-    expression: exact ? undefined : expression(match.value),
+    expression: exact ? undefined : routeExpression(match.value),
   };
 }
 
-/** Matches no text. */
-const NOTHING = /(?!)/;
-
-/** The whole value must match, as in Envoy (RE2 full match). */
-function expression(source: string): RegExp {
-  try {
-    return new RegExp(`^(?:${source})$`);
-  } catch {
-    return NOTHING;
-  }
-}
-
 /** Chooses by weight without allocating. */
-function weighted(rule: RouteRule, random: () => number): () => string | undefined {
+function weighted(rule: RouteRule, random: () => number): () => RouteBackend | undefined {
   const backends = rule.backends.filter(({ weight }) => weight > 0);
-  const only = backends.length === 1 ? backends[0]?.service : undefined;
+  const only = backends.length === 1 ? backends[0] : undefined;
   if (only !== undefined) return () => only;
   const total = backends.reduce((sum, { weight }) => sum + weight, 0);
   return () => {
     let left = random() * total;
-    for (const { service, weight } of backends) {
-      left -= weight;
-      if (left < 0) return service;
+    for (const backend of backends) {
+      left -= backend.weight;
+      if (left < 0) return backend;
     }
-    return backends.at(-1)?.service;
+    return backends.at(-1);
   };
 }
 
 function addEntry(hosts: Map<string, HostTable>, host: string, entry: Entry): void {
   let table = hosts.get(host);
   if (table === undefined) {
-    table = { exact: new Map(), prefixes: new Map(), grpcMethods: new Map(), expressions: [] };
+    table = {
+      exact: new Map(),
+      prefixes: new Map(),
+      longestPrefix: 0,
+      grpcMethods: new Map(),
+      expressions: [],
+    };
     hosts.set(host, table);
   }
   const path = entry.match.path;
   if (path?.type === 'RegularExpression') table.expressions.push(entry);
   else if (path?.type === 'Exact') push(table.exact, path.value, entry);
   else if (path?.type === 'GrpcMethod') push(table.grpcMethods, path.value, entry);
-  else push(table.prefixes, (path?.value ?? '/').replace(/\/+$/, ''), entry);
+  else addPrefix(table, (path?.value ?? '/').replace(/\/+$/, ''), entry);
+}
+
+function addPrefix(table: HostTable, prefix: string, entry: Entry): void {
+  push(table.prefixes, prefix, entry);
+  table.longestPrefix = Math.max(table.longestPrefix, prefix.length);
 }
 
 function push(map: Map<string, Entry[]>, key: string, entry: Entry): void {
@@ -186,7 +192,7 @@ function sortTable(table: HostTable): void {
   table.expressions.sort(byPrecedence);
 }
 
-/** Array sort is stable, so what is equal here stays in the order of names and rules. */
+/** Array sort is stable, so what is equal here stays in the order of routes and rules. */
 function byPrecedence(a: Entry, b: Entry): number {
   const method = Number(b.match.method !== undefined) - Number(a.match.method !== undefined);
   return method || b.headers.length - a.headers.length || b.query.length - a.query.length;
@@ -198,7 +204,8 @@ function matchHost(hosts: Map<string, HostTable>, view: RequestView): CompiledRu
   const own = hosts.get(host);
   const found = own === undefined ? undefined : matchPath(own, view);
   if (found !== undefined) return found;
-  for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
+  const labels = host.length <= MAX_HOST ? host.indexOf('.') : -1;
+  for (let dot = labels; dot >= 0; dot = host.indexOf('.', dot + 1)) {
     const table = hosts.get(`*${host.slice(dot)}`);
     const below = table === undefined ? undefined : matchPath(table, view);
     if (below !== undefined) return below;
@@ -212,18 +219,19 @@ function matchPath(table: HostTable, view: RequestView): CompiledRule | undefine
   const exact = table.exact.size === 0 ? undefined : first(table.exact.get(path), view);
   return (
     exact ??
-    matchPrefix(table.prefixes, view) ??
+    matchPrefix(table, view) ??
     matchGrpcMethod(table.grpcMethods, view) ??
-    (path.startsWith('/') ? first(table.prefixes.get(''), view) : undefined) ??
-    matchExpression(table.expressions, view)
+    matchExpression(table.expressions, view) ??
+    (path.startsWith('/') ? first(table.prefixes.get(''), view) : undefined)
   );
 }
 
 /** Prefixes match whole segments: longest first, without the one that is every path. */
-function matchPrefix(prefixes: HostTable['prefixes'], view: RequestView): CompiledRule | undefined {
-  if (prefixes.size === 0) return undefined;
+function matchPrefix({ prefixes, longestPrefix }: HostTable, view: RequestView): CompiledRule | undefined {
+  if (longestPrefix === 0) return undefined;
   const { path } = view;
-  for (let end = path.length; end > 0; end = path.lastIndexOf('/', end - 1)) {
+  const start = path.length > longestPrefix ? path.lastIndexOf('/', longestPrefix) : path.length;
+  for (let end = start; end > 0; end = path.lastIndexOf('/', end - 1)) {
     const found = first(prefixes.get(end === path.length ? path : path.slice(0, end)), view);
     if (found !== undefined) return found;
   }
@@ -239,8 +247,7 @@ function matchGrpcMethod(methods: HostTable['grpcMethods'], view: RequestView): 
 function matchExpression(entries: readonly Entry[], view: RequestView): CompiledRule | undefined {
   const { path } = view;
   for (const entry of entries) {
-    if (path.length <= MAX_EXPRESSION_INPUT && entry.expression?.test(path) && fits(entry, view))
-      return entry.rule;
+    if (matchesExpression(entry.expression, path) && fits(entry, view)) return entry.rule;
   }
   return undefined;
 }
@@ -255,12 +262,24 @@ function fits(entry: Entry, view: RequestView): boolean {
   if (entry.match.method !== undefined && entry.match.method !== view.method) return false;
   for (const header of entry.headers) if (!passes(header, view.header(header.name))) return false;
   if (entry.query.length === 0) return true;
-  const query = new URLSearchParams(view.query);
+  const query = parametersOf(view.query);
   return entry.query.every((parameter) => passes(parameter, query.get(parameter.name) ?? undefined));
+}
+
+let lastQuery = '';
+let lastParameters = new URLSearchParams();
+
+/** The last answer is kept: one request may be held against many rules. */
+function parametersOf(query: string): URLSearchParams {
+  if (query !== lastQuery) {
+    lastQuery = query;
+    lastParameters = new URLSearchParams(query);
+  }
+  return lastParameters;
 }
 
 function passes(one: Test, value: string | undefined): boolean {
   if (value === undefined) return false;
   if (one.exact !== undefined) return value === one.exact;
-  return value.length <= MAX_EXPRESSION_INPUT && one.expression?.test(value) === true;
+  return matchesExpression(one.expression, value);
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { RoutePolicy } from '../../protocol/route-policy.ts';
 import { exchangeFor } from '../../test/fixture/request-exchange.ts';
 import { answered, chosen, planned, waiting } from '../../test/fixture/routed.ts';
 import {
@@ -266,7 +267,7 @@ test('a request to a backend that is not known yet waits for it, and one to a ba
   mesh.told.tell(serviceResource('t/v2'));
   assert.equal(wait.woken, 1);
   assert.equal(chosen(plan.backend()).service, 't/v2');
-  assert.equal(answered(planned(request(mesh, 't/app', '/none')).backend()), '503 no-backend');
+  assert.equal(answered(planned(request(mesh, 't/app', '/none')).backend()), '500 no-backend');
   mesh.told.tellAbsent('service', 't/gone');
   assert.equal(answered(planned(request(mesh, 't/app', '/gone')).backend()), '503 no-service');
 });
@@ -306,4 +307,153 @@ test('the end of the data plane ends every wait and every endpoint', (context) =
   const before = mesh.told.asked.length;
   mesh.pass(600_000);
   assert.equal(mesh.told.asked.length, before);
+});
+
+test('a backend that cannot be used gets its share of requests, and each is answered 500 with the reason', (context) => {
+  const chances = [0.2, 0.7, 0.6];
+  context.mock.method(Math, 'random', () => chances.shift() ?? 0);
+  const mesh = toldServices(context);
+  const invalid = 'Service away/secret may not be named';
+  const route = routeTo('t/r', '/', { 't/app': 1 });
+  const backends = [
+    { service: 't/app', weight: 1 },
+    { service: 'away/secret', weight: 1, invalid },
+  ];
+  const [rule] = route.rules;
+  assert.ok(rule);
+  mesh.services.use('t/app', 0);
+  mesh.told.tell(serviceResource('t/app', { routes: [{ ...route, rules: [{ ...rule, backends }] }] }));
+  const plan = planned(request(mesh, 't/app'));
+  const exchange = exchangeFor('/');
+  assert.equal(chosen(plan.backend(exchange)).service, 't/app');
+  assert.equal(exchange.backend?.service, 't/app');
+  assert.equal(answered(plan.backend()), '500 invalid-backend');
+  const answer = plan.backend();
+  assert.match(isAnswer(answer) ? answer.detail : '', /rule 1.*Service away\/secret may not be named/);
+});
+
+test('hostnames of a route are for Gateways: calls to a Service have no name but its own', (context) => {
+  const mesh = toldServices(context);
+  mesh.services.use('t/app', 0);
+  const route = { ...routeTo('t/r', '/', { 't/app': 1 }), hostnames: ['shop.example.test'] };
+  mesh.told.tell(serviceResource('t/app', { routes: [route] }));
+  assert.equal(planned(request(mesh, 't/app')).route, 't/r');
+});
+
+test("a rule's retries and times take the place of the service's, and 0 is no limit", (context) => {
+  const mesh = toldServices(context);
+  mesh.services.use('t/app', 0);
+  const plain = routeTo('t/plain', '/plain', { 't/app': 1 });
+  const own = routeTo(
+    't/own',
+    '/own',
+    { 't/app': 1 },
+    { retry: { attempts: 4, codes: [503], backoffMs: 25 }, timeoutMs: 0, tryTimeoutMs: 0 },
+  );
+  const open = routeTo('t/open', '/open', { 't/app': 1 }, { retry: { codes: [] } });
+  const settings = { timeoutMs: 1000, tryTimeoutMs: 500, retries: { attempts: 0, on: [] } };
+  mesh.told.tell(serviceResource('t/app', { settings, routes: [plain, own, open] }));
+  const of = (path: string) => {
+    const { settings: got, timeoutMs, tryTimeoutMs, backoffMs } = planned(request(mesh, 't/app', path));
+    return { ...got.retries, timeoutMs, tryTimeoutMs, backoffMs };
+  };
+  assert.deepEqual(of('/plain'), {
+    attempts: 0,
+    on: [],
+    timeoutMs: 1000,
+    tryTimeoutMs: 500,
+    backoffMs: undefined,
+  });
+  const unreached = ['connect', 'reset', 'refused-stream', 'try-timeout'];
+  const none = { timeoutMs: 0, tryTimeoutMs: 0 };
+  assert.deepEqual(of('/own'), { attempts: 4, on: [...unreached, 503], ...none, backoffMs: 25 });
+  assert.deepEqual(of('/open'), {
+    ...{ attempts: 1, on: unreached },
+    ...{ timeoutMs: 1000, tryTimeoutMs: 500, backoffMs: undefined },
+  });
+});
+
+test('mirrors are followed before the first request, and one that cannot be used is left out', (context) => {
+  const mesh = toldServices(context);
+  const mirrors = [
+    { service: 't/copy', share: 0.5 },
+    { service: 't/never', share: 0 },
+    { service: 't/wrong', share: 1, invalid: 'Service t/wrong does not exist' },
+  ];
+  mesh.services.use('t/app', 0);
+  mesh.told.tell(serviceResource('t/app', { routes: [routeTo('t/r', '/', { 't/app': 1 }, { mirrors })] }));
+  assert.ok(followed(mesh).includes('t/copy'));
+  const [only, ...others] = planned(request(mesh, 't/app')).mirrors ?? [];
+  assert.deepEqual([only?.service, only?.share, others], ['t/copy', 0.5, []]);
+  mesh.told.tell(serviceResource('t/copy'));
+  const backend = only?.backend();
+  assert.ok(backend);
+  assert.equal(chosen(backend).service, 't/copy');
+  mesh.told.tell(
+    serviceResource('t/app', {
+      routes: [routeTo('t/r', '/', { 't/app': 1 }, { mirrors: mirrors.slice(1) })],
+    }),
+  );
+  assert.equal(planned(request(mesh, 't/app')).mirrors, undefined);
+});
+
+test('what a policy says of a rule goes before the service, and the rule itself before the policy', (context) => {
+  const mesh = toldServices(context);
+  const policy: RoutePolicy = {
+    set: {
+      timeoutMs: 900,
+      retries: { attempts: 3, on: [503] },
+      faults: [{ share: 1, abort: { status: 500 } }],
+    },
+    unset: ['tryTimeoutMs'],
+  };
+  const settings = { timeoutMs: 700, tryTimeoutMs: 70, sticky: { by: ['ip'] } };
+  const both = { 't/app': 1, 't/v2': 1 };
+  const routes = [
+    routeTo('t/a', '/a', both, { policy }),
+    routeTo('t/b', '/b', both, { policy, timeoutMs: 5, retry: { attempts: 1, codes: [502] } }),
+    routeTo('t/c', '/c', { 't/app': 1, 't/v2': 0 }),
+  ];
+  const app = mesh.services.use('t/app', 0);
+  mesh.told.tell(serviceResource('t/app', { settings, routes }));
+  const planOf = (path: string) => planned(app.planFor(exchangeFor(path)));
+  const [a, b, c] = [planOf('/a'), planOf('/b'), planOf('/c')];
+  assert.deepEqual([a.timeoutMs, a.tryTimeoutMs, a.settings.retries.attempts], [900, 0, 3]);
+  assert.deepEqual([b.timeoutMs, b.tryTimeoutMs, b.settings.retries.attempts], [5, 0, 1]);
+  assert.deepEqual(a.chain.names, ['fault', 'sticky']);
+  assert.deepEqual([c.timeoutMs, c.tryTimeoutMs], [700, 70]);
+  assert.deepEqual(c.chain.names, [], 'there is no other backend to stay away from');
+});
+
+test('what an annotation says holds without a route too, and what nobody says costs nothing', (context) => {
+  const mesh = toldServices(context);
+  const settings = { directResponse: { status: 503, headers: [], body: '' }, sticky: { by: ['ip'] } };
+  const names = (key: string, more: object) => {
+    const service = mesh.services.use(key, 0);
+    mesh.told.tell(serviceResource(key, { settings: more }));
+    return planned(service.planFor(VIEW)).chain.names;
+  };
+  assert.deepEqual(names('t/app', settings), ['direct-response']);
+  assert.deepEqual(names('t/plain', {}), []);
+});
+
+test('a caller that is known again gets the same backend, others one by chance', (context) => {
+  const mesh = toldServices(context);
+  const app = mesh.services.use('t/app', 0);
+  const routes = [routeTo('t/r', '/', { 't/app': 1, 't/v2': 1 })];
+  mesh.told.tell(serviceResource('t/app', { settings: { sticky: { by: ['header:u'] } }, routes }));
+  const backends = (sticky: (index: number) => number) => {
+    const plan = planned(app.planFor(VIEW));
+    return Array.from({ length: 100 }, (_, index) => {
+      const exchange = exchangeFor('/');
+      exchange.sticky = sticky(index);
+      plan.backend(exchange);
+      return exchange.backend?.service;
+    });
+  };
+  for (const caller of [0, 1, 2 ** 32 - 1]) assert.equal(new Set(backends(() => caller)).size, 1);
+  const two = ['t/app', 't/v2'];
+  assert.deepEqual([...new Set(backends((index) => index * 7919))].sort(), two);
+  // That chance gives all of 100 to one happens once in 2^99.
+  assert.deepEqual([...new Set(backends(() => -1))].sort(), two);
 });

@@ -1,15 +1,22 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { ListenerCertificate } from '../../protocol/gateway.ts';
 import type { ServiceResource } from '../../protocol/resources.ts';
+import type { RouteBackend, RouteRetry } from '../../protocol/route.ts';
+import { settingsWith } from '../../protocol/route-policy.ts';
 import type { TrafficSettings } from '../../protocol/traffic-policy.ts';
 import { Cluster, type ClusterParts } from '../balancing/cluster.ts';
 import type { Subscription } from '../config/subscription.ts';
-import type { LocalAnswer } from '../exchange.ts';
+import type { Exchange, LocalAnswer } from '../exchange.ts';
 import { composeChain } from '../filters/filter.ts';
 import { RetryBudget } from '../filters/retry-budget.ts';
-import { routeFilters } from '../filters/route-filters.ts';
-import type { CheckedEndpoint } from '../telemetry/metrics.ts';
+import { hasChoice, routeFilters } from '../filters/route-filters.ts';
+import type { CheckedEndpoint, EndpointCircuit } from '../telemetry/metrics.ts';
+import type { BackendCall } from '../upstream/backend-call.ts';
 import { FirstWord } from './first-word.ts';
+import { mirrorsOf } from './mirrors.ts';
 import type { Pending, Plan } from './plan.ts';
 import { type CompiledRule, compileRoutes, type RequestView, type RouteTable } from './route-table.ts';
+import { stickyBackend } from './sticky-backend.ts';
 
 /** A service that nobody used for so long is no longer followed (DESIGN section 5). */
 const UNUSED_MS = 90_000;
@@ -93,9 +100,11 @@ export class RunningService {
     const { service, settings, routes } = resource;
     this.retryBudget.limit(settings.retryBudget.ratio, settings.retryBudget.perSecond);
     this.cluster ??= new Cluster(this.key, settings, this.owner.parts);
-    this.cluster.update(service.endpoints, settings, service.protocol);
+    this.cluster.update(service.endpoints, settings, service.protocol, this.owner.callOf(resource));
     this.byDefault = this.defaultPlan(resource, this.cluster);
-    this.table = routes.length === 0 ? undefined : compileRoutes(routes);
+    // A service has no other name than its own: hostnames of routes are for Gateways (GEP-1294).
+    this.table =
+      routes.length === 0 ? undefined : compileRoutes(routes.map((route) => ({ ...route, hostnames: [] })));
     this.firstWord.wake();
   }
 
@@ -117,7 +126,7 @@ export class RunningService {
       service: this.key,
       settings,
       retryBudget: this.retryBudget,
-      chain: composeChain([]),
+      chain: composeChain(routeFilters(undefined, settings, this.owner.self)),
       timeoutMs: settings.timeoutMs ?? 0,
       tryTimeoutMs: settings.tryTimeoutMs ?? 0,
       backend: () => cluster,
@@ -137,21 +146,56 @@ function noRule(key: string): LocalAnswer {
   };
 }
 
+/** The Gateway API answers the share of requests of what cannot be used by 500, that nobody takes it for an outage. */
+function invalidBackend({ why }: CompiledRule, invalid: string): LocalAnswer {
+  return {
+    status: 500,
+    code: 'invalid-backend',
+    detail: `${why} sends this request to what cannot be used: ${invalid}`,
+  };
+}
+
+/** A rule's retries take the place of the service's. What did not reach a server is always tried again (GEP-1731). */
+function retriesOf(
+  { attempts, codes }: RouteRetry,
+  { retries }: TrafficSettings,
+): TrafficSettings['retries'] {
+  return {
+    attempts: attempts ?? Math.max(1, retries.attempts),
+    on: ['connect', 'reset', 'refused-stream', 'try-timeout', ...codes],
+  };
+}
+
+type PickBackend = (exchange?: Exchange) => RouteBackend | undefined;
+
+/** By weight; a caller that is known again stays with what it got. */
+function pickerOf({ source, pickBackend }: CompiledRule, { sticky }: TrafficSettings): PickBackend {
+  if (sticky === undefined || !hasChoice(source)) return pickBackend;
+  const ofCaller = stickyBackend(source.backends);
+  return (exchange) =>
+    exchange === undefined || exchange.sticky < 0 ? pickBackend() : ofCaller(exchange.sticky);
+}
+
 /** All services that this data plane uses, followed by subscription and dropped when unused. */
 export class RunningServices {
   readonly parts: ClusterParts;
+  readonly self: string;
   private readonly services = new Map<string, RunningService>();
   private readonly subscription: Subscription;
   private readonly sweeper: NodeJS.Timeout;
-  /** Never dropped: the workload's own service. */
-  private readonly pinned = new Set<string>();
+  /** Never dropped, and by how many they are held: the workload's own service, what a Gateway's routes name. */
+  private readonly pinned = new Map<string, number>();
   private readonly listeners: ((resource: ServiceResource) => void)[] = [];
+  private clientCertificate: ListenerCertificate | undefined = undefined;
 
-  constructor(subscription: Subscription, parts: ClusterParts) {
+  /** `self`: the workload whose calls go out here, `namespace/serviceaccount`. */
+  constructor(subscription: Subscription, parts: ClusterParts, self = '') {
+    this.self = self;
     this.subscription = subscription;
     this.parts = parts;
     subscription.onResource((resource) => {
       if (resource.kind === 'service') this.accept(resource);
+      else if (resource.kind === 'gateway') this.present(resource.clientCertificate);
     });
     subscription.onAbsent((kind, key) => {
       if (kind === 'service') this.services.get(key)?.absent();
@@ -173,10 +217,17 @@ export class RunningServices {
     return service;
   }
 
-  /** Follows `key` for good. */
+  /** Follows `key` until it is unpinned as often. */
   pin(key: string): RunningService {
-    this.pinned.add(key);
+    this.pinned.set(key, (this.pinned.get(key) ?? 0) + 1);
     return this.use(key, performance.now());
+  }
+
+  /** It is dropped like any other once nobody uses it. */
+  unpin(key: string): void {
+    const left = (this.pinned.get(key) ?? 0) - 1;
+    if (left > 0) this.pinned.set(key, left);
+    else this.pinned.delete(key);
   }
 
   onService(listener: (resource: ServiceResource) => void): void {
@@ -192,39 +243,68 @@ export class RunningServices {
     return this.composePlan(rule, resource.key, resource.settings, parent.retryBudget);
   }
 
-  /** Composes a rule's plan and keeps it with the rule. Times that the rule leaves open are those of `settings`. */
+  /**
+   * Composes a rule's plan and keeps it with the rule. What the rule itself says goes first, then what policies say of the
+   * rule, then `ofService`.
+   */
   composePlan(
     rule: CompiledRule,
     service: string,
-    settings: TrafficSettings,
+    ofService: TrafficSettings,
     retryBudget: RetryBudget,
   ): Plan {
+    const { retry, policy } = rule.source;
+    const settings = settingsWith(ofService, policy);
+    const pick = pickerOf(rule, settings);
+    const mirrors = mirrorsOf(rule.source, this);
     const plan: Plan = {
       route: rule.route,
       why: rule.why,
       service,
-      settings,
+      settings: retry === undefined ? settings : { ...settings, retries: retriesOf(retry, settings) },
+      ...(mirrors !== undefined && { mirrors }),
+      ...(retry?.backoffMs !== undefined && { backoffMs: retry.backoffMs }),
       retryBudget,
-      chain: composeChain(routeFilters(rule.source)),
+      chain: composeChain(routeFilters(rule.source, settings, this.self)),
       timeoutMs: rule.source.timeoutMs ?? settings.timeoutMs ?? 0,
       tryTimeoutMs: rule.source.tryTimeoutMs ?? settings.tryTimeoutMs ?? 0,
-      backend: () => this.backendOf(rule),
+      backend: (exchange) => this.backendOf(rule, exchange, pick),
     };
     rule.slot = plan;
     return plan;
   }
 
   /** The cluster of the backend that a rule's weights choose. */
-  backendOf(rule: CompiledRule): Cluster | Pending | LocalAnswer {
-    const key = rule.pickBackend();
-    if (key === undefined)
-      return { status: 503, code: 'no-backend', detail: `${rule.why} has no backend with a weight` };
-    return this.use(key, performance.now()).backend();
+  backendOf(
+    rule: CompiledRule,
+    exchange?: Exchange,
+    pick: PickBackend = rule.pickBackend,
+  ): Cluster | Pending | LocalAnswer {
+    const backend = pick(exchange);
+    if (backend === undefined)
+      return { status: 500, code: 'no-backend', detail: `${rule.why} has no backend with a weight` };
+    if (exchange !== undefined) exchange.backend = backend;
+    if (backend.invalid !== undefined) return invalidBackend(rule, backend.invalid);
+    return this.use(backend.service, performance.now()).backend();
   }
 
   /** New TLS credentials: connections made from now on use them. */
   renewConnectors(): void {
     for (const service of this.services.values()) service.cluster?.renewConnectors();
+  }
+
+  /** How endpoints of a service that are no mesh peers are called; absent: in plain text. */
+  callOf({ tls }: ServiceResource): BackendCall | undefined {
+    return tls && { tls, own: this.clientCertificate };
+  }
+
+  /** A gateway presents this to services that speak TLS themselves; what showed another serves no new requests. */
+  private present(certificate: ListenerCertificate | undefined): void {
+    if (isDeepStrictEqual(certificate, this.clientCertificate)) return;
+    this.clientCertificate = certificate;
+    for (const service of this.services.values()) {
+      if (service.resource?.tls !== undefined) service.update(service.resource);
+    }
   }
 
   /** The endpoints that are probed. */
@@ -235,6 +315,34 @@ export class RunningServices {
         yield { service: key, endpoint: endpoint.address, healthy: endpoint.healthy };
       }
     }
+  }
+
+  /** The endpoints that have failed. */
+  *circuits(): Iterable<EndpointCircuit> {
+    for (const { key, cluster } of this.services.values()) {
+      for (const { address, circuit } of cluster?.endpoints ?? [])
+        if (circuit !== undefined) yield { service: key, endpoint: address, ejected: circuit.ejected };
+    }
+  }
+
+  /** How often endpoints were ejected, as `shop/orders failures`. */
+  ejections(): Record<string, number> {
+    const found: Record<string, number> = {};
+    for (const { key, cluster } of this.services.values()) {
+      for (const [reason, count] of Object.entries(cluster?.ejections ?? {}))
+        if (count > 0) found[`${key} ${reason}`] = count;
+    }
+    return found;
+  }
+
+  /** Services of which so few endpoints can be used that all are. */
+  *panics(): Iterable<string> {
+    for (const { key, cluster } of this.services.values()) if (cluster?.panic !== undefined) yield key;
+  }
+
+  /** The zone of this proxy is another now. */
+  zoneChanged(): void {
+    for (const { cluster } of this.services.values()) cluster?.zoneChanged();
   }
 
   all(): IterableIterator<RunningService> {
@@ -254,7 +362,8 @@ export class RunningServices {
     service.update(resource);
     for (const route of resource.routes) {
       for (const rule of route.rules)
-        for (const backend of rule.backends) this.use(backend.service, performance.now());
+        for (const { service } of [...rule.backends, ...(rule.mirrors ?? [])])
+          this.use(service, performance.now());
     }
     for (const listener of this.listeners) listener(resource);
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { seeded } from '../../test/conformance/http1-grammar.ts';
 import { capturedHello } from '../../test/fixture/captured-hello.ts';
+import { seeded } from '../../test/fixture/seeded.ts';
 import { looksLikeTls, readClientHello } from './client-hello.ts';
 
 let real: Buffer = Buffer.alloc(0);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seeded } from '../../test/conformance/http1-grammar.ts';
+import { seeded } from '../../test/fixture/seeded.ts';
 import { type ProxyHeader, readProxyHeader, writeProxyHeader } from './proxy-header.ts';
 
 const HEADER: ProxyHeader = {
@@ -52,6 +52,15 @@ test('what is written is read again: IPv4, IPv6, both, neither', () => {
   assert.deepEqual(again(unknown), unknown);
   assert.deepEqual(again({ ...HEADER, destination: undefined }), unknown);
   assert.deepEqual(again({ ...HEADER, source: 'localhost:1' }), unknown);
+});
+
+test('a service whose name has its port already, and a pod, are written and read as any other', () => {
+  assert.deepEqual(again({ ...HEADER, service: 'shop/db:5432', port: 5432 }), HEADER);
+  assert.deepEqual(again({ ...HEADER, service: 'shop/web-0.pod:80', port: 80 }), {
+    ...HEADER,
+    service: 'shop/web-0.pod',
+    port: 80,
+  });
 });
 
 test('a byte at a time it is more until it is whole; what follows is left alone', () => {
@@ -116,6 +125,6 @@ test('random bytes after the signature never throw, and never name a service tha
     const bytes = writeProxyHeader(HEADER);
     for (let i = 0; i < 3; i++) bytes[12 + Math.floor(random() * (bytes.length - 12))] = random() * 256;
     const read = readProxyHeader(bytes);
-    if (read !== undefined && read !== 'more') assert.match(read.header.service, /^[a-z0-9-]+\/[a-z0-9-]+$/);
+    if (read !== undefined && read !== 'more') assert.match(read.header.service, /^[a-z0-9-]+\/[a-z0-9.-]+$/);
   }
 });

@@ -1,8 +1,9 @@
 import { isIPv4, isIPv6 } from 'node:net';
+import { ipv4Text, ipv6Text } from './ip-text.ts';
 
 /** What a client's sidecar says first on an opaque connection between sidecars. */
 export interface ProxyHeader {
-  /** The service meant, `namespace/name`, and its port. */
+  /** The service meant, `namespace/name`, and its port. To be written it may have its port in its name, as in a cluster. */
   readonly service: string;
   readonly port: number;
   /** Both ends of the connection as the client opened it, HOST:PORT each (IPv6 in brackets); undefined: not known. */
@@ -23,12 +24,14 @@ const ADDRESS_BYTES: Readonly<Record<number, number>> = { [UNSPECIFIED]: 0, [TCP
 /** More than this after the fixed part is nothing that a sidecar sends. */
 const MAX_BYTES = 512;
 
-const AUTHORITY = /^([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\/[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?):(\d{1,5})$/;
+/** Names of pods, which may be meant too, have dots (RFC 1123 subdomains). */
+const AUTHORITY =
+  /^([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\/[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?):(\d{1,5})$/;
 
 /** The bytes of a header. Addresses that are no IP addresses are left out. */
 export function writeProxyHeader({ service, port, source, destination }: ProxyHeader): Buffer {
   const { family, addresses } = writeAddresses(source, destination);
-  const authority = Buffer.from(`${service}:${port}`, 'latin1');
+  const authority = Buffer.from(service.includes(':') ? service : `${service}:${port}`, 'latin1');
   const length = addresses.length + 3 + authority.length;
   const fixed = Buffer.from([VERSION_AND_PROXY, family, length >> 8, length & 0xff]);
   const tlv = Buffer.from([PP2_TYPE_AUTHORITY, authority.length >> 8, authority.length & 0xff]);
@@ -132,20 +135,10 @@ function readAuthority(tlvs: Buffer): string | undefined {
 function readAddresses(family: number, body: Buffer): Pick<ProxyHeader, 'source' | 'destination'> {
   if (family === UNSPECIFIED) return { source: undefined, destination: undefined };
   const size = family === TCP4 ? 4 : 16;
-  const ip = family === TCP4 ? ipv4Text : ipv6Text;
+  const ip = family === TCP4 ? ipv4Text : (bytes: Buffer) => `[${ipv6Text(bytes)}]`;
   const ports = size * 2;
   return {
     source: `${ip(body.subarray(0, size))}:${body.readUInt16BE(ports)}`,
     destination: `${ip(body.subarray(size, ports))}:${body.readUInt16BE(ports + 2)}`,
   };
-}
-
-function ipv4Text(bytes: Buffer): string {
-  return bytes.join('.');
-}
-
-/** In brackets and in the short form of RFC 5952, which is that of URLs. */
-function ipv6Text(bytes: Buffer): string {
-  const text = bytes.toString('hex').replace(/(.{4})(?=.)/g, '$1:');
-  return new URL(`http://[${text}]`).hostname;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seeded } from '../../test/conformance/http1-grammar.ts';
+import { seeded } from '../../test/fixture/seeded.ts';
 import { GOING_AWAY, WebSocketFrames } from './websocket-frames.ts';
 
 /** A frame as a client or a server sends it. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seeded } from '../../test/conformance/http1-grammar.ts';
+import { seeded } from '../../test/fixture/seeded.ts';
 import { BUCKETS_BYTES, BUCKETS_MS, bucketOf } from './buckets.ts';
-import { EdgeStats, type Outcome } from './edge-stats.ts';
+import { addNamed, EdgeStats, type Outcome } from './edge-stats.ts';
 
 function stats(): EdgeStats {
   return new EdgeStats({
@@ -106,12 +106,15 @@ function observeSome(one: EdgeStats, seed: number): void {
     one.observe(200 + (i % 7) * 50, ms, sent, got, i % 3 === 0 ? `reason-${i % 5}` : '', (i % 4) - 1);
   }
   one.retries += seed;
+  one.delays += seed;
   one.tcpOpened += seed + 1;
   one.tcpClosed += seed;
   one.tcpReceivedBytes += seed * 10;
   one.tcpSentBytes += seed * 20;
-  one.countTcpFailure(`reason-${seed}`, seed);
-  one.countTcpFailure('tcp-idle', 1);
+  addNamed(one.tcpFailures, `reason-${seed}`, seed);
+  addNamed(one.tcpFailures, 'tcp-idle', 1);
+  addNamed(one.withheld, 'budget', seed);
+  addNamed(one.hedges, `result-${seed}`, 1);
 }
 
 test('counters that were sent as JSON and added to others are as if all had been counted in one place', () => {

@@ -33,12 +33,17 @@ export interface EdgeNumbers {
   readonly responseBytes: number;
   readonly requests: number;
   readonly retries: number;
+  readonly delays: number;
   readonly tcpOpened: number;
   readonly tcpClosed: number;
   readonly tcpReceivedBytes: number;
   readonly tcpSentBytes: number;
-  readonly tcpFailures: readonly (readonly [reason: string, count: number])[];
+  readonly tcpFailures: readonly NamedCount[];
+  readonly withheld: readonly NamedCount[];
+  readonly hedges: readonly NamedCount[];
 }
+
+type NamedCount = readonly [name: string, count: number];
 
 const STATUSES = 600;
 
@@ -63,6 +68,8 @@ export class EdgeStats {
   responseBytes = 0;
   requests = 0;
   retries = 0;
+  /** Times that requests were held back on purpose. */
+  delays = 0;
   /** Opaque connections, and their bytes: from the one who called, and to it. */
   tcpOpened = 0;
   tcpClosed = 0;
@@ -70,6 +77,10 @@ export class EdgeStats {
   tcpSentBytes = 0;
   /** Opaque connections that did not end well, by reason. */
   readonly tcpFailures = new Map<string, number>();
+  /** Requests whose last failed attempt was not made again, by why. */
+  readonly withheld = new Map<string, number>();
+  /** Requests that were hedged, by what came of it. */
+  readonly hedges = new Map<string, number>();
   /** Requests without a reason, by slot of their status. */
   private plain = new Float64Array(4);
   private readonly special: Outcome[] = [];
@@ -115,7 +126,7 @@ export class EdgeStats {
   }
 
   numbers(): EdgeNumbers {
-    const { edge, durationSumMs, requestBytes, responseBytes, requests, retries } = this;
+    const { edge, durationSumMs, requestBytes, responseBytes, requests, retries, delays } = this;
     const { tcpOpened, tcpClosed, tcpReceivedBytes, tcpSentBytes } = this;
     return {
       edge,
@@ -128,11 +139,14 @@ export class EdgeStats {
       responseBytes,
       requests,
       retries,
+      delays,
       tcpOpened,
       tcpClosed,
       tcpReceivedBytes,
       tcpSentBytes,
       tcpFailures: [...this.tcpFailures],
+      withheld: [...this.withheld],
+      hedges: [...this.hedges],
     };
   }
 
@@ -150,15 +164,14 @@ export class EdgeStats {
     this.responseBytes += numbers.responseBytes;
     this.requests += numbers.requests;
     this.retries += numbers.retries;
+    this.delays += numbers.delays;
     this.tcpOpened += numbers.tcpOpened;
     this.tcpClosed += numbers.tcpClosed;
     this.tcpReceivedBytes += numbers.tcpReceivedBytes;
     this.tcpSentBytes += numbers.tcpSentBytes;
-    for (const [reason, count] of numbers.tcpFailures) this.countTcpFailure(reason, count);
-  }
-
-  countTcpFailure(reason: string, count: number): void {
-    this.tcpFailures.set(reason, (this.tcpFailures.get(reason) ?? 0) + count);
+    for (const [reason, count] of numbers.tcpFailures) addNamed(this.tcpFailures, reason, count);
+    for (const [why, count] of numbers.withheld) addNamed(this.withheld, why, count);
+    for (const [result, count] of numbers.hedges) addNamed(this.hedges, result, count);
   }
 
   private countPlain(status: number, count: number): void {
@@ -188,6 +201,10 @@ export class EdgeStats {
 /** Statuses are an upstream's to invent; those that gRPC does not have are counted as UNKNOWN. */
 function knownGrpcStatus(status: number): number {
   return status <= 16 ? status : 2; // false for NaN too
+}
+
+export function addNamed(counts: Map<string, number>, name: string, count: number): void {
+  counts.set(name, (counts.get(name) ?? 0) + count);
 }
 
 function addEach(counts: Float64Array, added: readonly number[]): void {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exchangeFor } from '../../test/fixture/request-exchange.ts';
+import type { Exchange } from '../exchange.ts';
 import { Explanations } from './explanation-ring.ts';
 
 let clock = 0;
@@ -9,7 +10,7 @@ let clock = 0;
 function record(
   to: Explanations,
   id: string,
-  { status = 200, reason = '' as '' | 'no-route', attempts = 1, tookMs = 5, service = 's' } = {},
+  { status = 200, reason = '' as Exchange['reason'], attempts = 1, tookMs = 5, service = 's' } = {},
 ): void {
   clock += 10;
   const exchange = exchangeFor('/a', [], { startMs: clock });
@@ -136,4 +137,13 @@ test('above a thousand requests a second a sample of them is kept, but all that 
     kept.some(({ id }) => Number(id.slice(1)) > 39_000),
     'the sample goes on to the end',
   );
+});
+
+test('redirects and preflights do not push out failures', () => {
+  const all = new Explanations();
+  record(all, 'failed', { status: 503, reason: 'no-endpoint' });
+  record(all, 'moved', { status: 302, reason: 'redirect' });
+  record(all, 'asked', { status: 200, reason: 'cors-preflight' });
+  record(all, 'newest', { status: 404, reason: 'no-route' });
+  assert.deepEqual(ids(all, 2), ['newest', 'failed']);
 });

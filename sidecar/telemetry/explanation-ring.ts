@@ -1,3 +1,4 @@
+import type { Reason } from '../../protocol/reasons.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Explanation } from './explanation.ts';
 import { ExplanationEntry } from './explanation-entry.ts';
@@ -37,13 +38,19 @@ const KEPT_AT_ONCE = 512;
 
 export const SLOW_MS = 1000;
 
+/** Of requests that did not fail: a browser makes as many preflights as calls. */
+const UNREMARKABLE: ReadonlySet<string> = new Set(['', 'redirect', 'cors-preflight'] satisfies (
+  | Reason
+  | ''
+)[]);
+
 /** Whether people ask for a request sooner than for others: it failed, was retried, or was slow. */
 export function isNotable(
   { status, grpcStatus, reason, attempts }: Ended,
   durationMs: number,
   slowMs: number,
 ): boolean {
-  const failed = status >= 500 || (grpcStatus ?? 0) > 0 || reason !== '';
+  const failed = status >= 500 || (grpcStatus ?? 0) > 0 || !UNREMARKABLE.has(reason);
   return failed || attempts.length > 1 || durationMs > slowMs;
 }
 

@@ -6,6 +6,8 @@ export interface Attempt {
   /** A status, or a `tulle-reason` code. */
   result: string;
   connectionReused: boolean;
+  /** It joined one that was under way. */
+  hedge?: true;
 }
 
 /** What a policy decided about a request, with the numbers it used. */
@@ -83,7 +85,7 @@ function way({ listener, mtls, peer, peerAddress }: Explanation): string {
 }
 
 function attemptLine(attempt: Attempt, number: number): string {
-  const { endpoint, startMs, durationMs, result, connectionReused } = attempt;
+  const { endpoint, startMs, durationMs, result, connectionReused, hedge } = attempt;
   const connection = connectionReused ? 'kept connection' : 'new connection';
-  return `  attempt ${number}: ${endpoint} at +${ms(startMs)} -> ${result} after ${ms(durationMs)} (${connection})`;
+  return `  attempt ${number}${hedge ? ' (hedge)' : ''}: ${endpoint} at +${ms(startMs)} -> ${result} after ${ms(durationMs)} (${connection})`;
 }

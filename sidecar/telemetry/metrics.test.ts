@@ -10,11 +10,16 @@ const GAUGES: Gauges = {
   protections: {},
   detections: {},
   detectTimeouts: {},
+  mirrors: {},
+  quotas: [],
   ready: true,
   controlPlaneConnected: false,
   certificateSecondsLeft: 3600.5,
   rootSecondsLeft: 7200,
   checkedEndpoints: [],
+  circuits: [],
+  ejections: {},
+  panics: [],
   version: '1.2.3',
   trustDomain: 'mesh.local',
 };
@@ -70,6 +75,7 @@ test('requests are counted by edge and status, with what Tulle answered itself b
   out.observe(200, 700, 0, 10, '');
   out.observe(503, 1, 0, 0, 'pool-full');
   out.retries = 2;
+  out.delays = 3;
   edges.get('destination', 'unknown', 'shop/web', false).observe(404, 1, 5, 5, '');
   const families = await scraped(edges);
   const requests = families.get('istio_requests_total');
@@ -102,6 +108,10 @@ test('requests are counted by edge and status, with what Tulle answered itself b
   assert.deepEqual(
     local?.samples.map(({ labels, value }) => [labels.reason, value]),
     [['pool-full', 1]],
+  );
+  assert.deepEqual(
+    families.get('tulle_fault_delays_total')?.samples.map(({ value }) => value),
+    [3],
   );
   assert.deepEqual(
     families.get('tulle_retries_total')?.samples.map(({ value }) => value),
@@ -212,6 +222,37 @@ test('the health of endpoints that are probed is told, and no more when they are
   assert.deepEqual(await healthy(), []);
 });
 
+test('who is ejected is told, and how often there were ejections', async () => {
+  const gauges = {
+    ...GAUGES,
+    circuits: [
+      { service: 'shop/orders', endpoint: '10.0.0.1:80', ejected: true },
+      { service: 'shop/orders', endpoint: '10.0.0.2:80', ejected: false },
+    ],
+    ejections: { 'shop/orders failures': 3, 'shop/orders probe': 1 },
+  };
+  const families = readPrometheusText((await createMetrics(new EdgeRegistry(), () => gauges)()).text);
+  const samples = (name: string) =>
+    families.get(name)?.samples.map(({ labels, value }) => [...Object.values(labels), value].join(' '));
+  assert.deepEqual(samples('tulle_endpoint_ejected'), [
+    'shop/orders 10.0.0.1:80 1',
+    'shop/orders 10.0.0.2:80 0',
+  ]);
+  assert.deepEqual(samples('tulle_ejections_total'), ['shop/orders failures 3', 'shop/orders probe 1']);
+});
+
+test('services in panic are told, and no more when they are not', async () => {
+  const now = { gauges: { ...GAUGES, panics: ['shop/orders'] } };
+  const metrics = createMetrics(new EdgeRegistry(), () => now.gauges);
+  const panics = async () =>
+    readPrometheusText((await metrics()).text)
+      .get('tulle_balance_panic')
+      ?.samples.map(({ labels, value }) => `${labels.service} ${value}`);
+  assert.deepEqual(await panics(), ['shop/orders 1']);
+  now.gauges = { ...GAUGES, panics: [] };
+  assert.deepEqual(await panics(), []);
+});
+
 test('the version is a label', async () => {
   const families = await scraped(new EdgeRegistry());
   assert.deepEqual(families.get('tulle_build_info')?.samples, [
@@ -228,6 +269,20 @@ test('an attacker whose name has quotes, backslashes or line ends writes no line
   const [sample] = families.get('istio_requests_total')?.samples ?? [];
   assert.equal(sample?.labels.source_workload, evil);
   assert.equal(sample?.labels.destination_service, `${evil}.shop.svc.cluster.local`);
+});
+
+test('retries that were not made are told by why, hedges by what came of them', async () => {
+  const edges = new EdgeRegistry();
+  const stats = edges.get('source', 'shop/web', 'shop/orders', true);
+  stats.withheld.set('budget', 3);
+  stats.hedges.set('won', 2);
+  const families = await scraped(edges);
+  const told = (name: string) =>
+    families.get(name)?.samples.map(({ labels, value }) => [labels, value]) ?? [];
+  const [[withheld, times] = [], ...more] = told('tulle_retries_withheld_total');
+  assert.deepEqual([Object(withheld).why, times, more], ['budget', 3, []]);
+  const [[hedged, won] = []] = told('tulle_hedges_total');
+  assert.deepEqual([Object(hedged).result, won], ['won', 2]);
 });
 
 test('opaque connections have the metrics that Istio has of TCP, and none of requests', async () => {

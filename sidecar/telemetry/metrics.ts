@@ -12,6 +12,33 @@ export interface CheckedEndpoint {
   readonly healthy: boolean;
 }
 
+/** What is told of one rate limit; `quota` is its name. */
+export interface QuotaFigures {
+  readonly quota: string;
+  readonly admitted: number;
+  readonly refused: number;
+  /** Requests that a dry run would have refused. */
+  readonly dryRun: number;
+  /** Requests decided while the store was away. */
+  readonly outage: number;
+  /** Requests that waited for the store. */
+  readonly waited: number;
+  /** Parts of messages to the store. */
+  readonly draws: number;
+  /** Requests counted as one with others for want of room. */
+  readonly overflow: number;
+  /** Tokens or places at hand. */
+  readonly held: number;
+}
+
+/** An endpoint that has failed; `service` as `namespace/name`. */
+export interface EndpointCircuit {
+  readonly service: string;
+  readonly endpoint: string;
+  /** It gets no requests but probes. */
+  readonly ejected: boolean;
+}
+
 /** Numbers of the whole process, read when scraped. */
 export interface Gauges {
   readonly connections: number;
@@ -21,6 +48,9 @@ export interface Gauges {
   readonly detections: Readonly<Record<string, number>>;
   /** Connections on which nothing that tells came in time, by listener. */
   readonly detectTimeouts: Readonly<Record<string, number>>;
+  /** Copies of requests by the service that should get them and what became of them, as `shop/v2:80 answered`. */
+  readonly mirrors: Readonly<Record<string, number>>;
+  readonly quotas: readonly QuotaFigures[];
   readonly ready: boolean;
   readonly controlPlaneConnected: boolean;
   /** Seconds to the certificate's end; undefined without one. */
@@ -28,6 +58,11 @@ export interface Gauges {
   /** Seconds to the end of the first of the trusted roots. */
   readonly rootSecondsLeft: number | undefined;
   readonly checkedEndpoints: readonly CheckedEndpoint[];
+  readonly circuits: readonly EndpointCircuit[];
+  /** How often endpoints of a service were ejected, by what for, as `shop/orders failures`. */
+  readonly ejections: Readonly<Record<string, number>>;
+  /** Services, as `namespace/name`, of which so few endpoints can be used that all are. */
+  readonly panics: readonly string[];
   readonly version: string;
   readonly trustDomain: string;
 }
@@ -71,8 +106,12 @@ async function buildRegistry(
   registerHistograms(registry, labelled);
   registerGauges(prom, registry, gauges);
   registerEndpoints(prom, registry, gauges);
+  registerCircuits(prom, registry, gauges);
+  registerPanics(prom, registry, gauges);
   registerProtections(prom, registry, gauges);
   registerDetections(prom, registry, gauges);
+  registerMirrors(prom, registry, gauges);
+  registerQuotas(prom, registry, gauges);
   return registry;
 }
 
@@ -143,6 +182,25 @@ function registerCounters(prom: Prom, registry: Registry, labelled: Labelled): v
     },
   );
   counter('tulle_retries_total', 'Attempts after the first.', [], (stats, add) => add({}, stats.retries));
+  counter('tulle_fault_delays_total', 'Times that a fault held a request back.', [], ({ delays }, add) =>
+    add({}, delays),
+  );
+  counter(
+    'tulle_retries_withheld_total',
+    'Requests with a failed attempt that was not made again, by why.',
+    ['why'],
+    (stats, add) => {
+      for (const [why, count] of stats.withheld) add({ why }, count);
+    },
+  );
+  counter(
+    'tulle_hedges_total',
+    'Requests that a second attempt joined or would have, by what came of it: won, lost, or refused by the budget.',
+    ['result'],
+    (stats, add) => {
+      for (const [result, count] of stats.hedges) add({ result }, count);
+    },
+  );
   const tcp = (name: string, help: string, value: (stats: EdgeStats) => number): void =>
     counter(name, help, [], (stats, add) => add({}, value(stats)));
   tcp('istio_tcp_connections_opened_total', 'Opaque connections opened.', ({ tcpOpened }) => tcpOpened);
@@ -252,6 +310,46 @@ function registerEndpoints(prom: Prom, registry: Registry, gauges: () => Gauges)
   });
 }
 
+function registerCircuits(prom: Prom, registry: Registry, gauges: () => Gauges): void {
+  new prom.Gauge({
+    name: 'tulle_endpoint_ejected',
+    help: '1 while the circuit breaker keeps requests but probes from an endpoint, else 0; only of those that failed.',
+    labelNames: ['service', 'endpoint'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { service, endpoint, ejected } of gauges().circuits)
+        this.set({ service, endpoint }, Number(ejected));
+    },
+  });
+  new prom.Counter({
+    name: 'tulle_ejections_total',
+    help: 'How often the circuit breaker ejected an endpoint, by its service and by what for.',
+    labelNames: ['service', 'reason'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [key, count] of Object.entries(gauges().ejections)) {
+        const [service = '', reason = ''] = key.split(' ');
+        this.inc({ service, reason }, count);
+      }
+    },
+  });
+}
+
+function registerPanics(prom: Prom, registry: Registry, gauges: () => Gauges): void {
+  new prom.Gauge({
+    name: 'tulle_balance_panic',
+    help: '1 while so few endpoints of a service can be used that all get requests (panic threshold).',
+    labelNames: ['service'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const service of gauges().panics) this.set({ service }, 1);
+    },
+  });
+}
+
 function registerProtections(prom: Prom, registry: Registry, gauges: () => Gauges): void {
   new prom.Counter({
     name: 'tulle_http2_protections_total',
@@ -261,6 +359,69 @@ function registerProtections(prom: Prom, registry: Registry, gauges: () => Gauge
     collect() {
       this.reset();
       for (const [protection, count] of Object.entries(gauges().protections)) this.inc({ protection }, count);
+    },
+  });
+}
+
+function registerMirrors(prom: Prom, registry: Registry, gauges: () => Gauges): void {
+  new prom.Counter({
+    name: 'tulle_mirror_requests_total',
+    help: 'Copies of requests for mirrors, by the service that should get them and by what became of them.',
+    labelNames: ['service', 'result'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [key, count] of Object.entries(gauges().mirrors)) {
+        const [service = '', result = ''] = key.split(' ');
+        this.inc({ service, result }, count);
+      }
+    },
+  });
+}
+
+function registerQuotas(prom: Prom, registry: Registry, gauges: () => Gauges): void {
+  new prom.Counter({
+    name: 'tulle_rate_limit_requests_total',
+    help: 'Requests by rate limit and by what it decided; a dry run would have refused.',
+    labelNames: ['quota', 'result'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { quota, admitted, refused, dryRun } of gauges().quotas) {
+        this.inc({ quota, result: 'admitted' }, admitted);
+        this.inc({ quota, result: 'refused' }, refused);
+        this.inc({ quota, result: 'would_refuse' }, dryRun);
+      }
+    },
+  });
+  const counter = (name: string, help: string, value: (figures: QuotaFigures) => number): void => {
+    new prom.Counter({
+      name,
+      help,
+      labelNames: ['quota'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const figures of gauges().quotas) this.inc({ quota: figures.quota }, value(figures));
+      },
+    });
+  };
+  counter('tulle_rate_limit_outage_total', 'Requests decided by on-outage.', ({ outage }) => outage);
+  counter('tulle_rate_limit_waits_total', 'Requests that waited for the store.', ({ waited }) => waited);
+  counter('tulle_rate_limit_draws_total', 'Draws, returns and renewals sent.', ({ draws }) => draws);
+  counter(
+    'tulle_rate_limit_overflow_total',
+    'Requests counted as one with others: there were more subjects than are kept apart.',
+    ({ overflow }) => overflow,
+  );
+  new prom.Gauge({
+    name: 'tulle_rate_limit_tokens_held',
+    help: 'Tokens drawn and not used yet, or places of requests under way.',
+    labelNames: ['quota'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { quota, held } of gauges().quotas) this.set({ quota }, held);
     },
   });
 }

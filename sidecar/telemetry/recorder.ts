@@ -3,8 +3,10 @@ import type { Log } from '../log.ts';
 import { logConnection, logRequest } from './access-log.ts';
 import { Detections } from './detections.ts';
 import { EdgeRegistry } from './edge-registry.ts';
-import type { EdgeStats } from './edge-stats.ts';
+import { addNamed, type EdgeStats } from './edge-stats.ts';
+import type { Attempt } from './explanation.ts';
 import { Explanations } from './explanation-ring.ts';
+import { MirrorCounts } from './mirror-counts.ts';
 import { Protections } from './protections.ts';
 
 /** Takes what is left of each exchange: counters, an explanation, a line of log if asked. */
@@ -13,10 +15,13 @@ export class Recorder {
   readonly explanations = new Explanations();
   readonly protections = new Protections();
   readonly detections = new Detections();
+  readonly mirrors = new MirrorCounts();
   /** `namespace/serviceaccount` of the own workload. */
   private readonly self: string;
   private readonly accessLog: Log | undefined;
   private last: EdgeStats | undefined = undefined;
+  private lastService = '';
+  private lastDestination = 'unknown';
 
   constructor(self: string, accessLog: Log | undefined) {
     this.self = self;
@@ -28,7 +33,10 @@ export class Recorder {
     const stats = this.statsOf(exchange);
     const { status, startMs, requestBytes, responseBytes, reason, attempts, grpcStatus } = exchange;
     stats.observe(status, nowMs - startMs, requestBytes, responseBytes, reason, grpcStatus);
-    if (attempts.length > 1) stats.retries += attempts.length - 1;
+    if (attempts.length > 1) stats.retries += attempts.filter(isRetry).length;
+    if (exchange.withheld !== '') addNamed(stats.withheld, exchange.withheld, 1);
+    if (exchange.hedge !== '') addNamed(stats.hedges, exchange.hedge, 1);
+    stats.delays += exchange.delays;
     this.explanations.record(exchange, nowMs);
     if (this.accessLog !== undefined) logRequest(this.accessLog, exchange, nowMs);
   }
@@ -45,7 +53,7 @@ export class Recorder {
     const { reason } = exchange;
     if (stats !== undefined) stats.tcpClosed++;
     if (reason !== '') {
-      (stats ?? this.tcpStatsOf(exchange)).countTcpFailure(reason, 1);
+      addNamed((stats ?? this.tcpStatsOf(exchange)).tcpFailures, reason, 1);
       this.explanations.record(exchange, nowMs);
     }
     if (this.accessLog !== undefined) logConnection(this.accessLog, exchange, nowMs);
@@ -54,7 +62,17 @@ export class Recorder {
   private tcpStatsOf({ listener, peer, service, mtls }: Exchange): EdgeStats {
     const inbound = listener === 'inbound';
     const source = inbound ? peer || 'unknown' : this.self;
-    return this.edges.get(inbound ? 'destination' : 'source', source, service || 'unknown', mtls, 'tcp');
+    const reporter = inbound ? 'destination' : 'source';
+    return this.edges.get(reporter, source, this.destinationOf(service), mtls, 'tcp');
+  }
+
+  /** What calls to a service are counted under: all its ports together. Most often it is that of the call before. */
+  private destinationOf(service: string): string {
+    if (service !== this.lastService) {
+      this.lastService = service;
+      this.lastDestination = service.replace(/:\d+$/, '') || 'unknown';
+    }
+    return this.lastDestination;
   }
 
   /** The edge of an exchange; most often that of the one before. */
@@ -62,7 +80,7 @@ export class Recorder {
     const inbound = exchange.listener === 'inbound';
     const reporter = inbound ? 'destination' : 'source';
     const source = inbound ? exchange.peer || 'unknown' : this.self;
-    const destination = exchange.service || 'unknown';
+    const destination = this.destinationOf(exchange.service);
     const protocol = exchange.grpc ? 'grpc' : 'http';
     const { last } = this;
     if (last !== undefined) {
@@ -73,4 +91,8 @@ export class Recorder {
     this.last = this.edges.get(reporter, source, destination, exchange.mtls, protocol);
     return this.last;
   }
+}
+
+function isRetry({ hedge }: Attempt, index: number): boolean {
+  return index > 0 && hedge === undefined;
 }

@@ -146,6 +146,21 @@ for (const kind of ['adopt', 'wrap', 'connect'] as const) {
     assert.deepEqual([state.closed, state.error], [1, undefined]);
   });
 
+  test(`${kind}: a reset after its FIN closes it, and leaves no socket open`, async (context) => {
+    const state = told();
+    const { transport, peer } = await pair(context, kind, state.reader);
+    const other = received(peer);
+    transport.end();
+    transport.reset();
+    await until('the end', () => state.closed === 1);
+    await until('the end at the peer', () => other.ended || other.error !== undefined);
+    // What the peer says to a closed socket is reset, which its next write learns; one left open would take it all.
+    await until('the reset at the peer', () => {
+      peer.write('anybody there?');
+      return other.error !== undefined;
+    });
+  });
+
   test(`${kind}: a reset goes out as one, and one that comes is told as an error`, async (context) => {
     const first = told();
     const one = await pair(context, kind, first.reader);

@@ -174,10 +174,15 @@ export class Transport {
     if (!this.closed) this.socket.destroy();
   }
 
-  /** Resets the connection, so that the peer cannot take what it got for a whole message. */
+  /** Resets the connection, so that the peer cannot take what it got for a whole message; after `end` it is only closed. */
   reset(): void {
     if (this.closed) return;
     const { socket } = this;
+    if (socket.writableEnded) {
+      // libuv resets nothing that has begun a shutdown, and Node would then never close it.
+      socket.destroy();
+      return;
+    }
     // TLS has no reset of its own: a FIN, even without close_notify, would pass for a whole message.
     const carrier = '_parent' in socket ? (socket._parent as Socket | null) : undefined;
     if (carrier) carrier.resetAndDestroy();

@@ -1,5 +1,7 @@
 import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
+import { Transport, type TransportReader } from '../transport/transport.ts';
 import type { Connector } from './connector.ts';
+import { tlsWords } from './tls-words.ts';
 
 export interface ConnectFailure {
   readonly code: 'connect-failed' | 'connect-timeout' | 'upstream-tls' | 'pool-full';
@@ -45,9 +47,56 @@ export class ConnectAttempt implements Timed {
     if (connector.readyEvent === 'secureConnect' && !system) {
       return {
         code: 'upstream-tls',
-        detail: `TLS with ${address} failed: ${error?.message ?? 'the peer closed during the handshake'}`,
+        detail: `TLS with ${address} failed: ${tlsWords(error)}`,
       };
     }
     return { code: 'connect-failed', detail: `connect to ${address}: ${code}` };
   }
+}
+
+/** Where to connect, and for how long at most. */
+interface ConnectTarget {
+  readonly connector: Connector;
+  readonly address: string;
+  readonly connectMs: number;
+  readonly wheel: TimerWheel;
+}
+
+/** What comes of a connect: `onSettled` once, then one of the others. */
+interface ConnectOutcome {
+  /** It is no longer on its way. */
+  onSettled(): void;
+  /** The peer is the one that was meant. */
+  onReady(): void;
+  onFailed(failure: ConnectFailure): void;
+}
+
+/** Opens the transport of a connection to a pool's endpoint. A peer that is not the one that was meant is let go. */
+export function openTransport(
+  connection: TransportReader & { transport: Transport },
+  { connector, address, connectMs, wheel }: ConnectTarget,
+  outcome: ConnectOutcome,
+): void {
+  const attempt = new ConnectAttempt(connectMs, wheel, () => connection.transport.destroy());
+  let error: Error | undefined;
+  connection.transport = Transport.connect(connection, (onread) => {
+    const socket = connector.open(onread);
+    socket.once(connector.readyEvent, () => {
+      attempt.over();
+      outcome.onSettled();
+      attempt.refusal = connector.verify(socket);
+      if (attempt.refusal === undefined) outcome.onReady();
+      else connection.transport.destroy();
+    });
+    socket.once('error', (reason: Error) => {
+      error = reason;
+    });
+    socket.once('close', () => {
+      const failed = attempt.pending || attempt.refusal !== undefined;
+      if (attempt.pending) outcome.onSettled();
+      attempt.over();
+      if (failed) outcome.onFailed(attempt.failure(error, connector, address));
+    });
+    return socket;
+  });
 }

@@ -12,8 +12,10 @@ export interface Connector {
   open(onread: TcpNetConnectOpts['onread']): Socket | TLSSocket;
   /** Starts to connect for an opaque stream; where there is TLS, as MESH_TCP_ALPN. */
   openStream(reader: TransportReader): Transport;
-  /** Looks at the peer once the socket is ready. Returns why it is refused, or undefined. */
-  verify(socket: Socket | TLSSocket): string | undefined;
+  /** For a stream that is TLS already, from end to end; absent: as any other. */
+  readonly forTls?: Connector;
+  /** Looks at the peer once the socket is ready, of a `stream` or for requests. Returns why it is refused, or undefined. */
+  verify(socket: Socket | TLSSocket, stream?: boolean): string | undefined;
 }
 
 /** Splits `host:port`, with IPv6 in brackets. Throws on anything else. */

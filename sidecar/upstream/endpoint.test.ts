@@ -275,6 +275,17 @@ test('a waiter that gave up is not called, and the connection that was made for 
   assert.equal(backend.connections.length, 1);
 });
 
+test('who comes after one that gave up waits for the connection that is on its way, and makes no other', async (context) => {
+  const { endpoint, backend } = await pool(context);
+  const [gone, next] = [waiter(), waiter()];
+  assert.equal(endpoint.acquire(gone, HTTP_11), undefined);
+  endpoint.cancel(gone);
+  assert.equal(endpoint.acquire(next, HTTP_11), undefined);
+  assert.equal(endpoint.connections, 1);
+  await until('the connection', () => next.connection !== undefined);
+  assert.deepEqual([gone.connection, backend.connections.length], [undefined, 1]);
+});
+
 test('at the limit of connections the next waits, and gets the one that is freed first', async (context) => {
   const { endpoint, use, backend } = await pool(context, { limits: { connections: 1 } });
   const connection = await acquired(endpoint);

@@ -3,8 +3,8 @@ import { HTTP_2 } from '../http/message-head.ts';
 import type { Upstream } from '../http/upstream.ts';
 import { ClientConnection, type ConnectionOwner } from '../http1/client-connection.ts';
 import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
-import { Transport } from '../transport/transport.ts';
-import { ConnectAttempt, type ConnectFailure } from './connect-attempt.ts';
+import type { Circuit } from './circuit.ts';
+import { type ConnectFailure, openTransport } from './connect-attempt.ts';
 import type { Connector } from './connector.ts';
 import { Http2Pool } from './http2-pool.ts';
 import { type ConnectionWaiter, createPoolUse, type PoolLimits, type PoolUse } from './pool-use.ts';
@@ -16,12 +16,19 @@ const KEEP_ALIVE_MARGIN_MS = 1_000;
 /** One place where a service runs: its load as the balancer sees it, and its pools of connections. */
 export class Endpoint implements ConnectionOwner, Timed {
   readonly address: string;
+  /** Its share of the load as it is now: less than `fullWeight` while it starts slowly. */
   weight: number;
+  fullWeight: number;
   zone: string | undefined;
+  /** In the zone of this proxy. */
+  local = false;
+  /** Until then it asked to be spared (`Retry-After`); 0: it did not. */
+  spareUntilMs = 0;
   identity: string | undefined;
   inFlight = 0;
   ewmaMs = 0;
   stampMs = 0;
+  proven = false;
   wheelSlot = -1;
   wheelDeadline = 0;
   wheelNext: Timed | undefined = undefined;
@@ -32,6 +39,8 @@ export class Endpoint implements ConnectionOwner, Timed {
   retired = false;
   /** False: its health check failed. */
   healthy = true;
+  /** What its circuit breaker knows of it; absent while it never failed. */
+  circuit: Circuit | undefined = undefined;
   private readonly idle: ClientConnection[] = [];
   private readonly waiting: ConnectionWaiter[] = [];
   private opening = 0;
@@ -62,6 +71,7 @@ export class Endpoint implements ConnectionOwner, Timed {
   ) {
     this.address = description.address;
     this.weight = description.weight;
+    this.fullWeight = description.weight;
     this.zone = description.zone;
     this.identity = description.identity;
     this.connector = pool.connector;
@@ -97,6 +107,11 @@ export class Endpoint implements ConnectionOwner, Timed {
     this.closeIdle();
     this.http2?.retire();
     this.http2 = undefined;
+  }
+
+  /** Requests go to it: it is healthy and not ejected. */
+  get available(): boolean {
+    return this.healthy && this.circuit?.ejected !== true;
   }
 
   get mtls(): boolean {
@@ -142,9 +157,24 @@ export class Endpoint implements ConnectionOwner, Timed {
     }
     this.waiting.push(waiter);
     this.use.pending++;
+    // Whoever gave up has left one on its way. Another handshake for each retry is how an overload feeds itself.
+    if (this.opening >= this.waiting.length) return undefined;
     if (this.use.connections < this.limits.connections) this.open();
     else this.starve();
     return undefined;
+  }
+
+  /**
+   * Opens connections so that there are `count`, in use or not, within the service's limit; by HTTP/2 one. Returns
+   * whether there were too few.
+   */
+  keepWarm(count: number, version: number): boolean {
+    if (this.retired) return false;
+    if (version === HTTP_2) return this.http2Pool().keepWarm();
+    const cold = this.connections < count;
+    for (let more = count - this.connections; more > 0; more--)
+      if (this.use.connections < this.limits.connections) this.open();
+    return cold;
   }
 
   private starve(): void {
@@ -155,9 +185,9 @@ export class Endpoint implements ConnectionOwner, Timed {
   /**
    * Opens a connection for an opaque stream, outside the pool. It has its place in the service's limit of
    * connections until it closes. One of the waiter's two methods is called later, or, at the limit, before
-   * this returns. Returns how to give up.
+   * this returns. `isTls`: the stream is TLS from end to end already. Returns how to give up.
    */
-  openStream(waiter: StreamWaiter): () => void {
+  openStream(waiter: StreamWaiter, isTls = false): () => void {
     const { use, limits } = this;
     // What is freed closes in a moment: the place is taken already.
     if (use.connections >= limits.connections && !use.freeIdle()) {
@@ -176,7 +206,8 @@ export class Endpoint implements ConnectionOwner, Timed {
       use.streams--;
       this.fillPlace();
     };
-    return new StreamConnect(this.connector, this.address, limits.connectMs, this.wheel, waiter, gone).cancel;
+    const connector = (isTls ? this.connector.forTls : undefined) ?? this.connector;
+    return new StreamConnect(connector, this.address, limits.connectMs, this.wheel, waiter, gone).cancel;
   }
 
   /** The waiter wants no connection any more. */
@@ -196,32 +227,12 @@ export class Endpoint implements ConnectionOwner, Timed {
     this.opening++;
     this.use.connections++;
     const connection = new ClientConnection(this, this.engineLimits);
-    const attempt = new ConnectAttempt(this.limits.connectMs, this.wheel, () =>
-      connection.transport.destroy(),
-    );
-    let error: Error | undefined;
-    connection.transport = Transport.connect(connection, (onread) => {
-      const socket = this.connector.open(onread);
-      socket.once(this.connector.readyEvent, () => {
-        attempt.over();
-        this.opening--;
-        const refusal = this.connector.verify(socket);
-        if (refusal === undefined) this.ready(connection);
-        else {
-          attempt.refusal = refusal;
-          connection.transport.destroy();
-        }
-      });
-      socket.once('error', (reason: Error) => {
-        error = reason;
-      });
-      socket.once('close', () => {
-        if (attempt.pending) this.opening--;
-        const failed = attempt.pending || attempt.refusal !== undefined;
-        attempt.over();
-        if (failed) this.connectFailed(attempt.failure(error, this.connector, this.address));
-      });
-      return socket;
+    const { connector, address, wheel } = this;
+    const target = { connector, address, connectMs: this.limits.connectMs, wheel };
+    openTransport(connection, target, {
+      onSettled: () => this.opening--,
+      onReady: () => this.ready(connection),
+      onFailed: (failure) => this.connectFailed(failure),
     });
   }
 

@@ -3,8 +3,7 @@ import type { Upstream } from '../http/upstream.ts';
 import { Http2ClientConnection, type Http2ConnectionOwner } from '../http2/client-connection.ts';
 import { DEFAULT_HTTP2_LIMITS } from '../http2/http2-limits.ts';
 import type { TimerWheel } from '../transport/timer-wheel.ts';
-import { Transport } from '../transport/transport.ts';
-import { ConnectAttempt, type ConnectFailure } from './connect-attempt.ts';
+import { type ConnectFailure, openTransport } from './connect-attempt.ts';
 import type { Connector } from './connector.ts';
 import type { ConnectionWaiter, PoolLimits, PoolUse } from './pool-use.ts';
 
@@ -54,6 +53,13 @@ export class Http2Pool implements Http2ConnectionOwner {
     return undefined;
   }
 
+  /** Opens a connection if there is none, within the service's limit. Returns whether there was none. */
+  keepWarm(): boolean {
+    if (this.open.length > 0 || this.opening > 0) return false;
+    if (this.parts.use.connections < this.limits.connections) this.connect();
+    return true;
+  }
+
   /** A connection is on its way or has not told how many streams it takes, or a server takes none for now. */
   private get expectsCapacity(): boolean {
     return this.opening > 0 || this.open.some(({ ready, streams }) => !ready || streams === 0);
@@ -73,27 +79,11 @@ export class Http2Pool implements Http2ConnectionOwner {
     use.connections++;
     const engine = { ...engineLimits, idleMs: this.limits.idleMs };
     const connection = new Http2ClientConnection(this, engine, DEFAULT_HTTP2_LIMITS, wheel);
-    const attempt = new ConnectAttempt(this.limits.connectMs, wheel, () => connection.transport.destroy());
-    let error: Error | undefined;
-    connection.transport = Transport.connect(connection, (onread) => {
-      const socket = connector.open(onread);
-      socket.once(connector.readyEvent, () => {
-        attempt.over();
-        this.opening--;
-        attempt.refusal = connector.verify(socket);
-        if (attempt.refusal === undefined) this.opened(connection);
-        else connection.transport.destroy();
-      });
-      socket.once('error', (reason: Error) => {
-        error = reason;
-      });
-      socket.once('close', () => {
-        if (attempt.pending) this.opening--;
-        const failed = attempt.pending || attempt.refusal !== undefined;
-        attempt.over();
-        if (failed) this.connectFailed(attempt.failure(error, connector, address));
-      });
-      return socket;
+    const target = { connector, address, connectMs: this.limits.connectMs, wheel };
+    openTransport(connection, target, {
+      onSettled: () => this.opening--,
+      onReady: () => this.opened(connection),
+      onFailed: (failure) => this.connectFailed(failure),
     });
   }
 

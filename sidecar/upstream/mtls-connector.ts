@@ -25,6 +25,8 @@ export function mtlsConnector(
   let sessionOf: Identity | undefined;
   /** End of the peer's certificate, wall clock ms, as of the last full handshake. */
   let verifiedUntil = 0;
+  /** Only their tickets are kept: another at the address may be another. */
+  const believed = new WeakSet<Socket | TLSSocket>();
   const start = (alpn: string[], how: Partial<ConnectionOptions & TcpNetConnectOpts>): TLSSocket | Socket => {
     const identity = current();
     if (identity === undefined) return failing('this proxy has no certificate yet');
@@ -41,7 +43,7 @@ export function mtlsConnector(
     };
     const socket = connect(options);
     socket.on('session', (ticket) => {
-      if (sessionOf === identity) session = ticket;
+      if (sessionOf === identity && believed.has(socket)) session = ticket;
     });
     return socket;
   };
@@ -58,18 +60,24 @@ export function mtlsConnector(
       if (socket.destroyed) carrier.destroy();
       return Transport.wrap(reader, socket);
     },
-    verify(socket) {
+    verify(socket, stream = false) {
       const secure = socket as TLSSocket;
+      // A server that knows no ALPN finishes the handshake all the same, and would take our header for data.
+      if (stream && secure.alpnProtocol !== MESH_TCP_ALPN) return `it does not speak ${MESH_TCP_ALPN}`;
       // A resumed session has no certificate (OpenSSL keeps none for clients): its ticket stands for the
       // peer that was verified when it was given, for as long as that peer's certificate was good.
-      if (secure.isSessionReused())
-        return Date.now() < verifiedUntil
-          ? undefined
-          : 'the certificate behind its resumed session has ended';
+      if (secure.isSessionReused()) {
+        if (Date.now() >= verifiedUntil) return 'the certificate behind its resumed session has ended';
+        believed.add(socket);
+        return undefined;
+      }
       const peer = peerWorkload(secure, current()?.trustDomain ?? '');
       if ('refused' in peer) return peer.refused;
       verifiedUntil = peer.notAfter;
-      if (peer.workload === expected) return undefined;
+      if (peer.workload === expected) {
+        believed.add(socket);
+        return undefined;
+      }
       session = undefined;
       verifiedUntil = 0;
       return `it proved to be ${peer.workload}, but ${expected} was to be there (serviceAccount of the service)`;

@@ -1,5 +1,3 @@
-import type { TLSSocket } from 'node:tls';
-import { MESH_TCP_ALPN } from '../identity/mesh-alpn.ts';
 import type { TimerWheel } from '../transport/timer-wheel.ts';
 import type { Transport, TransportReader } from '../transport/transport.ts';
 import { ConnectAttempt, type ConnectFailure } from './connect-attempt.ts';
@@ -43,9 +41,7 @@ export class StreamConnect implements TransportReader {
   private ready(): void {
     this.attempt.over();
     if (this.cancelled) return;
-    const { socket } = this.transport;
-    const refusal =
-      this.connector.verify(socket) ?? ('encrypted' in socket ? wrongProtocol(socket) : undefined);
+    const refusal = this.connector.verify(this.transport.socket, true);
     if (refusal === undefined) {
       this.given = true;
       this.waiter.onStream(this.transport);
@@ -73,9 +69,4 @@ export class StreamConnect implements TransportReader {
     if (!this.cancelled && !this.given)
       this.waiter.onStreamFailed(this.attempt.failure(error, this.connector, this.address));
   }
-}
-
-/** A server that knows no ALPN finishes the handshake all the same, and would take our header for data. */
-function wrongProtocol(socket: TLSSocket): string | undefined {
-  return socket.alpnProtocol === MESH_TCP_ALPN ? undefined : `it does not speak ${MESH_TCP_ALPN}`;
 }

@@ -60,6 +60,22 @@ test('an endpoint that one worker finds unhealthy is shown with why', () => {
   );
 });
 
+test('an endpoint that one worker ejects is shown as that worker has it', () => {
+  const closed = { state: 'closed', failuresInRow: 1, failures: [] } as const;
+  const open = { ...closed, state: 'open', ejected: { why: '5 failures in a row', forMs: 5000 } } as const;
+  const worker = (circuit: EndpointView['circuit']) => ({
+    services: [{ ...service('t/app', 'v1', 1), endpoints: [{ ...endpoint('a:1', 1, 1, 1, 1), circuit }] }],
+  });
+  const { services } = mergedConfig([
+    { worker: 1, config: worker(closed) },
+    { worker: 2, config: worker(open) },
+  ]);
+  assert.deepEqual(
+    services[0]?.endpoints?.map(({ inFlight, circuit }) => [inFlight, circuit]),
+    [[2, open]],
+  );
+});
+
 test('what only one worker follows is there, and what one knows is not hidden by one that does not', () => {
   const unknown = { key: 't/app', version: undefined, inUse: undefined, endpoints: undefined };
   const { services } = mergedConfig([

@@ -62,9 +62,12 @@ function mergedEndpoints(
   return [...Map.groupBy(known.flat(), ({ address }) => address).values()].map(mergedEndpoint);
 }
 
-/** Load adds up; the latency is that of the worker that finds it slowest, the health that of one that finds it unhealthy. */
+/** Load adds up; the latency is that of the worker that finds it slowest, the rest that of one that keeps requests from it. */
 function mergedEndpoint(views: readonly EndpointView[]): EndpointView {
-  const sick = views.find(({ health }) => health?.healthy === false);
+  const sick = views.find(
+    ({ health, circuit }) =>
+      health?.healthy === false || (circuit !== undefined && circuit.state !== 'closed'),
+  );
   return {
     ...(sick ?? (views[0] as EndpointView)), // grouped: one at least
     inFlight: sum(views.map(({ inFlight }) => inFlight)),

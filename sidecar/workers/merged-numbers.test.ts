@@ -26,17 +26,22 @@ test('more edges than one worker may have are kept: none falls away from a sum',
 });
 
 test('connections add up, of all other gauges the worst is told', () => {
-  const [first, second] = [numbersOf(0, 3).gauges, numbersOf(0, 5).gauges];
+  const [first, second] = [numbersOf(7, 3).gauges, numbersOf(9, 5).gauges];
   assert.deepEqual(mergedGauges([first, { ...second, rootSecondsLeft: 60 }], '2.0.0'), {
     connections: 8,
     protections: { 'ping-flood': 8 },
     detections: { 'inbound http1': 8 },
     detectTimeouts: {},
+    mirrors: { 'shop/v2 answered': 8 },
+    quotas: [{ ...first.quotas[0], admitted: 16, held: 16 }],
     checkedEndpoints: [{ service: 'shop/orders', endpoint: '10.0.0.1:80', healthy: true }],
+    panics: ['shop/orders'],
     ready: true,
     controlPlaneConnected: true,
     certificateSecondsLeft: 3603,
     rootSecondsLeft: 60,
+    circuits: [{ service: 'shop/orders', endpoint: '10.0.0.1:80', ejected: true }],
+    ejections: { 'shop/orders failures': 8 },
     version: '2.0.0',
     trustDomain: 'mesh.local',
   });
@@ -61,6 +66,18 @@ test('an endpoint that one worker finds unhealthy is told as unhealthy, once', (
     endpoint('b:1', true),
     endpoint('c:1', true),
   ]);
+});
+
+test('an endpoint that one worker ejects is told as ejected, once', () => {
+  const { gauges } = numbersOf(0);
+  const circuit = (endpoint: string, ejected: boolean) => ({ service: 'shop/orders', endpoint, ejected });
+  const workers = [[circuit('a:1', false)], [circuit('a:1', true), circuit('b:1', false)]].map(
+    (circuits) => ({
+      ...gauges,
+      circuits,
+    }),
+  );
+  assert.deepEqual(mergedGauges(workers, '2.0.0').circuits, [circuit('a:1', true), circuit('b:1', false)]);
 });
 
 test('without an answer nothing is ready', () => {

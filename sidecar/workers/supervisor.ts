@@ -1,7 +1,7 @@
 import { DEFAULT_LIMITS } from '../http/limits.ts';
 import type { Identity, IdentitySource } from '../identity/identity.ts';
 import { TicketKeys } from '../identity/tls-contexts.ts';
-import { openAdmin } from '../listeners/admin.ts';
+import { openAdminPorts } from '../listeners/admin-ports.ts';
 import type { Log } from '../log.ts';
 import { openIdentity } from '../open-identity.ts';
 import type { Addresses, Running, SidecarOptions } from '../options.ts';
@@ -71,19 +71,17 @@ class Supervisor implements Running {
   }
 
   async start(): Promise<void> {
-    const { admin, identity } = this.options;
+    const { identity } = this.options;
     await this.reserveAddresses();
     // Files are read by each worker; what a control plane issues is asked for once, for all.
     if (identity === undefined) this.identity = await openIdentity(this.options, this.log);
     this.identity?.onChange((next) => this.tellIdentity(next));
     const started = Promise.all(this.workers.map((worker) => worker.start()));
     started.catch(() => {}); // a rejection is for the one who waits for it below
-    if (admin !== undefined) {
-      const sources = { ...this.view.sources(), drain: () => void this.drain() };
-      const opened = await openAdmin(admin, sources, DEFAULT_LIMITS, new TimerWheel());
-      this.addresses.admin = opened.address;
-      this.closeAdmin = opened.close;
-    }
+    const sources = { ...this.view.sources(), drain: () => void this.drain() };
+    const opened = await openAdminPorts(this.options, sources, DEFAULT_LIMITS, new TimerWheel());
+    Object.assign(this.addresses, opened.addresses);
+    this.closeAdmin = opened.close;
     await started;
   }
 
@@ -118,7 +116,7 @@ class Supervisor implements Running {
   }
 
   private startMessage(): ToWorker {
-    const { admin: _admin, ...addresses } = this.addresses;
+    const { admin: _admin, health: _health, ...addresses } = this.addresses;
     const identity = this.identity?.current();
     return {
       type: 'start',

@@ -38,8 +38,9 @@ function isEdge(value: unknown): boolean {
     areCounts(value.requestSizes, BUCKETS_BYTES.length + 1) &&
     areCounts(value.responseSizes, BUCKETS_BYTES.length + 1) &&
     SUMS.every((name) => isCount(value[name])) &&
-    Array.isArray(value.tcpFailures) &&
-    value.tcpFailures.every(isNamedCount)
+    [value.tcpFailures, value.withheld, value.hedges].every(
+      (counts) => Array.isArray(counts) && counts.every(isNamedCount),
+    )
   );
 }
 
@@ -50,6 +51,7 @@ const SUMS = [
   'responseBytes',
   'requests',
   'retries',
+  'delays',
   'tcpOpened',
   'tcpClosed',
   'tcpReceivedBytes',
@@ -77,12 +79,26 @@ function isCheckedEndpoint(value: unknown): boolean {
   return typeof service === 'string' && typeof endpoint === 'string' && typeof healthy === 'boolean';
 }
 
+const FIGURES = ['admitted', 'refused', 'dryRun', 'outage', 'waited', 'draws', 'overflow', 'held'] as const;
+
+function isQuotaFigures(value: unknown): boolean {
+  return isFields(value) && typeof value.quota === 'string' && FIGURES.every((name) => isCount(value[name]));
+}
+
+function isCircuit(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  const { service, endpoint, ejected } = value;
+  return typeof service === 'string' && typeof endpoint === 'string' && typeof ejected === 'boolean';
+}
+
 function isGauges(value: unknown): boolean {
   if (!isFields(value)) return false;
   const {
     protections,
     detections,
     detectTimeouts,
+    mirrors,
+    ejections,
     connections,
     ready,
     controlPlaneConnected,
@@ -91,9 +107,15 @@ function isGauges(value: unknown): boolean {
   } = value;
   return (
     isCount(connections) &&
-    [protections, detections, detectTimeouts].every(areNamedCounts) &&
+    [protections, detections, detectTimeouts, mirrors, ejections].every(areNamedCounts) &&
+    Array.isArray(value.quotas) &&
+    value.quotas.every(isQuotaFigures) &&
     Array.isArray(value.checkedEndpoints) &&
     value.checkedEndpoints.every(isCheckedEndpoint) &&
+    Array.isArray(value.circuits) &&
+    value.circuits.every(isCircuit) &&
+    Array.isArray(value.panics) &&
+    value.panics.every((service) => typeof service === 'string') &&
     typeof ready === 'boolean' &&
     typeof controlPlaneConnected === 'boolean' &&
     [certificateSecondsLeft, rootSecondsLeft].every(

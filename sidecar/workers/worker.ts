@@ -15,7 +15,7 @@ export function runWorker(place: string, options: SidecarOptions, log: Log, star
   const [, number = '', of = ''] = /^(\d{1,2})\/(\d{1,2})$/.exec(place) ?? [];
   if (number === '' || process.send === undefined)
     throw new Error('TULLE_WORKER is for processes that tulle itself starts: take it out of the environment');
-  const worker = new Worker(Number(of), options, numbered(log, Number(number)), start);
+  const worker = new Worker(Number(number), Number(of), options, numbered(log, Number(number)), start);
   process.on('message', (message) => worker.onMessage(message));
   process.on('disconnect', () => worker.drain());
   // Both go to all processes of a terminal or of a service: the supervisor decides what they mean.
@@ -39,6 +39,7 @@ function numbered(log: Log, worker: number): Log {
 }
 
 class Worker {
+  private readonly number: number;
   private readonly of: number;
   private readonly options: SidecarOptions;
   private readonly log: Log;
@@ -47,7 +48,8 @@ class Worker {
   private sidecar: RunningSidecar | undefined = undefined;
   private draining = false;
 
-  constructor(of: number, options: SidecarOptions, log: Log, startSidecar: Start) {
+  constructor(number: number, of: number, options: SidecarOptions, log: Log, startSidecar: Start) {
+    this.number = number;
     this.of = of;
     this.options = options;
     this.log = log;
@@ -89,10 +91,10 @@ class Worker {
   }
 
   private async start({ addresses, identity }: StartMessage): Promise<void> {
-    const { admin: _admin, ...options } = this.options;
+    const { admin: _admin, health: _health, ...options } = this.options;
     const fromControlPlane = options.controlPlane !== undefined && options.identity === undefined;
     if (identity !== undefined) this.takeIdentity(identity);
-    const worker = { of: this.of, ...(fromControlPlane && { identity: this.identity }) };
+    const worker = { number: this.number, of: this.of, ...(fromControlPlane && { identity: this.identity }) };
     try {
       this.sidecar = await this.startSidecar({ ...options, ...reserved(addresses), worker }, this.log);
       send({ type: 'accepting' });

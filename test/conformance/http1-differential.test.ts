@@ -8,7 +8,8 @@ import { ChunkedReader } from '../../sidecar/http1/chunked.ts';
 import { CHUNKED, LENGTH } from '../../sidecar/http1/head.ts';
 import { HeadParser } from '../../sidecar/http1/head-parser.ts';
 import { PROBLEMS } from '../../sidecar/http1/problems.ts';
-import { generateCase, seeded } from './http1-grammar.ts';
+import { seeded } from '../fixture/seeded.ts';
+import { generateCase } from './http1-grammar.ts';
 
 /** A differential fuzz: our engine against llhttp (node:http). Where they differ, ours must be the stricter. */
 const CASES = Number(process.env.TULLE_FUZZ_CASES ?? 100_000);

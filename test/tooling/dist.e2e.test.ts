@@ -56,6 +56,21 @@ test('each command and its help load without node_modules', () => {
   for (const name of names) assert.equal(tulle(name, '--help').status, 0, name);
 });
 
+test('tulle install prints the chart that is in the bundle', () => {
+  const { status, stdout, stderr } = tulle('install', '--profile', 'dev');
+  assert.equal(status, 0, stderr);
+  for (const kind of ['CustomResourceDefinition', 'Namespace', 'Deployment', 'MutatingWebhookConfiguration'])
+    assert.match(stdout, new RegExp(`^kind: ${kind}$`, 'm'));
+});
+
+test('the client of Kubernetes stands apart, and no sidecar loads it', () => {
+  const loads = (file: string) =>
+    readFileSync(join(folder, 'dist', file), 'utf8').includes('require("./kubernetes-client.js")');
+  assert.ok(loads('commands.js'));
+  for (const file of ['tulle.js', 'main.js', 'sidecar.js', 'supervisor.js', 'worker.js'])
+    assert.ok(!loads(file), file);
+});
+
 test('the authority and its libraries run without node_modules', () => {
   const { status, stdout, stderr } = tulle('identity', 'shop/orders', '--out', 'identities');
   assert.equal(status, 0, stderr);

@@ -44,6 +44,8 @@ const WRONG: readonly Case[] = [
   ['sidecar/identity/identity.ts', '../config/subscription.ts'],
   ['sidecar/telemetry/metrics.ts', '../listeners/admin.ts'],
   ['sidecar/config/subscription.ts', '../routing/services.ts'],
+  ['sidecar/quotas/lease.ts', '../filters/filter.ts'],
+  ['sidecar/quotas/lease.ts', '../exchange.ts'],
 ];
 
 const RIGHT: readonly Case[] = [
@@ -57,6 +59,7 @@ const RIGHT: readonly Case[] = [
   ['sidecar/routing/plan.ts', '../filters/filter.ts'],
   ['sidecar/routing/plan.ts', '../config/subscription.ts'],
   ['sidecar/filters/retry.ts', '../http1/head.ts'],
+  ['sidecar/filters/rate-limit.ts', '../quotas/account.ts'],
   ['sidecar/balancing/cluster.ts', '../upstream/endpoint.ts'],
   ['sidecar/upstream/endpoint.ts', '../identity/identity.ts'],
   ['sidecar/config/control-plane.ts', '../identity/identity.ts'],

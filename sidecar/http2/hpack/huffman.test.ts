@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seeded } from '../../../test/conformance/http1-grammar.ts';
+import { seeded } from '../../../test/fixture/seeded.ts';
 import { huffmanDecode, huffmanEncode, huffmanLength, mostDecodedBytes } from './huffman.ts';
 import { CODE_LENGTHS } from './huffman-table.ts';
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import { type Duplex, duplexPair } from 'node:stream';
 import { test } from 'node:test';
-import { seeded } from '../../../test/conformance/http1-grammar.ts';
+import { seeded } from '../../../test/fixture/seeded.ts';
 import { Field } from '../../http/field.ts';
 import { HpackDecoder } from './decoder.ts';
 import { HpackEncoder } from './encoder.ts';

@@ -1,0 +1,153 @@
+import { type ClientHttp2Session, connect } from 'node:http2';
+import type { Authority } from '../../control-plane/authority/authority.ts';
+import { createCertificateRequest } from '../../protocol/certificate-request.ts';
+import type { RateLimit } from '../../protocol/traffic-policy.ts';
+import { SILENT } from '../../sidecar/log.ts';
+import type { Quota } from '../../sidecar/quotas/account.ts';
+import { type ControlSessions, openQuotaLink } from '../../sidecar/quotas/control-plane-link.ts';
+import { ADMITTED, decide, WAITS } from '../../sidecar/quotas/decide.ts';
+import { DrawnQuotas } from '../../sidecar/quotas/drawn-quotas.ts';
+import { Waiter } from '../../sidecar/quotas/waiter.ts';
+import type { Admitted } from './admitted.ts';
+
+const RECONNECT_MS = 100;
+const PING_MS = 1_000;
+/** Of so many decisions one is timed. */
+const TIMED = 16;
+
+/** What the sidecars of a fleet found out together. */
+export interface Findings {
+  admitted: Admitted;
+  refused: number;
+  /** How long those waited that had to, in ms. */
+  waitedMs: number[];
+  /** How long decisions took that needed no waiting, in us; a sample. */
+  decidedUs: number[];
+}
+
+export interface Proof {
+  readonly key: string;
+  readonly cert: string;
+  readonly ca: string;
+}
+
+/** What a sidecar of `workload` proves itself by. */
+export async function proofOf(authority: Authority, workload: string): Promise<Proof> {
+  const { keyPem, csrPem } = createCertificateRequest();
+  const { chain, bundle } = await authority.issue(csrPem, workload);
+  return { key: keyPem, cert: chain, ca: bundle };
+}
+
+/** The quota part of a sidecar: the real one, without a proxy around it. */
+export class QuotaSidecar {
+  admitted = 0;
+  private due = 0;
+  private decisions = 0;
+  private readonly quotas: DrawnQuotas;
+  private readonly quota: Quota;
+  private readonly findings: Findings;
+  private readonly sessions: Sessions;
+
+  constructor(
+    addresses: readonly string[],
+    first: number,
+    proof: Proof,
+    service: string,
+    limit: RateLimit,
+    findings: Findings,
+  ) {
+    this.findings = findings;
+    this.sessions = new Sessions(addresses, first, proof);
+    this.quotas = new DrawnQuotas(() => openQuotaLink(this.sessions, undefined, SILENT));
+    const [quota] = this.quotas.quotasOf(service, [limit]);
+    if (quota === undefined) throw new Error('no quota');
+    this.quota = quota;
+  }
+
+  /** Has the requests come that are due: `count`, which may be a part of one. */
+  come(count: number): void {
+    this.due += count;
+    for (; this.due >= 1; this.due--) this.request();
+  }
+
+  private request(): void {
+    const { findings } = this;
+    const sinceMs = performance.now();
+    const accounts = [this.quota.account('', sinceMs)];
+    const verdict = decide(accounts, sinceMs);
+    const nowMs = performance.now();
+    if (verdict === WAITS) {
+      const waiter = new Waiter(accounts, sinceMs, (refusedBy, atMs) => {
+        findings.waitedMs.push(performance.now() - sinceMs);
+        this.decided(refusedBy === undefined, atMs);
+      });
+      waiter.wake(sinceMs);
+      return;
+    }
+    if (this.decisions++ % TIMED === 0) findings.decidedUs.push((nowMs - sinceMs) * 1000);
+    this.decided(verdict === ADMITTED, nowMs);
+  }
+
+  private decided(admitted: boolean, nowMs: number): void {
+    if (!admitted) {
+      this.findings.refused++;
+      return;
+    }
+    this.admitted++;
+    this.findings.admitted.note(nowMs);
+  }
+
+  close(): void {
+    this.quotas.close();
+    this.sessions.close();
+  }
+}
+
+/** Sessions to one control plane after the other. */
+class Sessions implements ControlSessions {
+  private readonly addresses: readonly string[];
+  private at: number;
+  private readonly proof: Proof;
+  private listener: (session: ClientHttp2Session | undefined) => void = () => {};
+  private session: ClientHttp2Session | undefined = undefined;
+  private timer: NodeJS.Timeout | undefined = undefined;
+  private closed = false;
+
+  constructor(addresses: readonly string[], first: number, proof: Proof) {
+    this.addresses = addresses;
+    this.at = first;
+    this.proof = proof;
+  }
+
+  onSession(listener: (session: ClientHttp2Session | undefined) => void): void {
+    this.listener = listener;
+    this.connect();
+  }
+
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.timer);
+    this.session?.destroy();
+  }
+
+  private connect(): void {
+    const address = this.addresses[this.at++ % this.addresses.length] ?? '';
+    const session = connect(`https://${address}`, { ...this.proof, checkServerIdentity: () => undefined });
+    this.session = session;
+    let answered = true;
+    const pings = setInterval(() => {
+      if (!answered) session.destroy();
+      else if (!session.destroyed && !session.connecting) {
+        answered = false;
+        session.ping(() => (answered = true));
+      }
+    }, PING_MS);
+    session.on('error', () => {});
+    session.on('connect', () => this.listener(session));
+    session.on('close', () => {
+      clearInterval(pings);
+      this.listener(undefined);
+      if (!this.closed) this.timer = setTimeout(() => this.connect(), RECONNECT_MS);
+    });
+  }
+}

@@ -1,0 +1,249 @@
+import { randomUUID } from 'node:crypto';
+import type { Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { GATEWAY_HEADER, NODE_HEADER } from '../../protocol/quotas/messages.ts';
+import { CONTACT_MS } from '../../protocol/quotas/presence.ts';
+import type { ServiceKey } from '../../protocol/service.ts';
+import type { RateLimit } from '../../protocol/traffic-policy.ts';
+import type { Log } from '../log.ts';
+import type { Change, Registry } from '../registry/registry.ts';
+import type { AnnouncedQuota, QuotaStore } from './quota-store.ts';
+import { type QuotaNumbers, QuotaStream } from './quota-stream.ts';
+import { limitsOf, sendsTo, standsBeside } from './service-limits.ts';
+
+const NODE = /^[\w.:/-]{1,128}$/;
+/** An answer to a ping proves so long that a sidecar is there, in ms. */
+const ANSWER_MS = 300;
+/** Numbers that another control plane has told are believed so long, until the registry says them too, in ms. */
+const ANNOUNCED_MS = 5_000;
+
+/** Whom to ask whether somebody is there. */
+interface Contact {
+  pinged: boolean;
+  answeredMs: number;
+}
+
+interface KnownService {
+  limits: ReadonlyMap<string, RateLimit>;
+  /** Of another control plane, which knew earlier. */
+  announced: { readonly quotas: readonly AnnouncedQuota[]; readonly untilMs: number } | undefined;
+  streams: number;
+}
+
+/** Serves draws on quotas to sidecars. */
+export interface QuotaServer {
+  readonly numbers: QuotaNumbers;
+  /** How many streams there are. */
+  readonly streams: number;
+  /** Takes a stream of `peer`, `namespace/serviceaccount`. */
+  accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: string): void;
+  onChanges(changes: readonly Change[]): void;
+  /** A session is ended because nobody answers at its other end. */
+  onSilent(session: Http2Session): void;
+  /** Has all sidecars draw elsewhere. */
+  close(): void;
+}
+
+export function openQuotaServer(store: QuotaStore, registry: Registry, log: Log): QuotaServer {
+  return new Quotas(store, registry, log);
+}
+
+class Quotas implements QuotaServer {
+  readonly numbers: QuotaNumbers = {
+    messages: 0,
+    draws: 0,
+    granted: 0,
+    returned: 0,
+    exhausted: 0,
+    outages: 0,
+    refused: 0,
+  };
+  private readonly store: QuotaStore;
+  private readonly registry: Registry;
+  private readonly log: Log;
+  private readonly open = new Map<QuotaStream, Http2Session | undefined>();
+  private readonly contacts = new WeakMap<Http2Session, Contact>();
+  /** Services that any stream draws on. */
+  private readonly services = new Map<ServiceKey, KnownService>();
+  private readonly timer: NodeJS.Timeout;
+  private readonly silent = new WeakSet<Http2Session>();
+  private closed = false;
+
+  constructor(store: QuotaStore, registry: Registry, log: Log) {
+    this.store = store;
+    this.registry = registry;
+    this.log = log;
+    store.onAnnounced((service, quotas) => this.onAnnounced(service, quotas));
+    this.timer = setInterval(() => this.keepContact(), CONTACT_MS).unref();
+  }
+
+  get streams(): number {
+    return this.open.size;
+  }
+
+  accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: string): void {
+    const { session } = stream;
+    const node = String(headers[NODE_HEADER] ?? '');
+    const gateway = headers[GATEWAY_HEADER];
+    const member = `${peer} ${NODE.test(node) ? node : randomUUID()}`;
+    const quotas = new QuotaStream(
+      stream,
+      member,
+      this.store,
+      {
+        limits: (service) => this.limitsFor(service, peer, typeof gateway === 'string' ? gateway : undefined),
+        joined: (service) => this.join(service),
+      },
+      this.numbers,
+      this.log,
+    );
+    this.open.set(quotas, session);
+    stream.on('close', () => {
+      this.open.delete(quotas);
+      // Who is silent, or sent away, may go on by itself: its share is not given away. One without a name never comes back.
+      const gone = !NODE.test(node) || !(this.closed || (session !== undefined && this.silent.has(session)));
+      for (const service of quotas.services) this.leave(service, member, gone);
+    });
+  }
+
+  onChanges(changes: readonly Change[]): void {
+    for (const { kind, key } of changes) {
+      const known = kind === 'service' ? this.services.get(key) : undefined;
+      if (known === undefined) continue;
+      const before = this.limits(known);
+      known.limits = this.registered(key);
+      known.announced = undefined;
+      const changed = [...known.limits].filter(([quota, limit]) => differ(before.get(quota), limit));
+      if (changed.length === 0) continue;
+      const quotas = changed.map(([quota, { tokens, perMs, burst }]) => ({ quota, tokens, perMs, burst }));
+      this.log.info({ service: key, quotas: quotas.map(({ quota }) => quota) }, 'quotas have other numbers');
+      this.tell(key, quotas);
+      this.store.announce(key, quotas);
+    }
+  }
+
+  onSilent(session: Http2Session): void {
+    this.silent.add(session);
+  }
+
+  close(): void {
+    this.closed = true;
+    clearInterval(this.timer);
+    for (const quotas of this.open.keys()) quotas.bye();
+  }
+
+  private onAnnounced(service: ServiceKey, quotas: readonly AnnouncedQuota[]): void {
+    const known = this.services.get(service);
+    if (known === undefined) return;
+    const news = quotas.filter((one) => {
+      const limit = this.limits(known).get(one.quota);
+      return limit !== undefined && differ(limit, one);
+    });
+    if (news.length === 0) return;
+    known.announced = { quotas: news, untilMs: performance.now() + ANNOUNCED_MS };
+    this.tell(service, news);
+  }
+
+  private tell(service: ServiceKey, quotas: readonly AnnouncedQuota[]): void {
+    for (const stream of this.open.keys())
+      if (stream.services.has(service)) for (const one of quotas) stream.tell(one.quota, one);
+  }
+
+  private limitsFor(
+    service: ServiceKey,
+    peer: string,
+    gateway: string | undefined,
+  ): ReadonlyMap<string, RateLimit> | string {
+    const resource = this.registry.get('service', service);
+    // Strangers are not told which services there are.
+    const refusal = `${peer} does not stand beside ${service}, nor is it a gateway to it`;
+    if (resource?.kind !== 'service') return refusal;
+    if (!standsBeside(resource, peer)) {
+      const through = gateway === undefined ? undefined : this.registry.get('gateway', gateway, peer);
+      if (through?.kind !== 'gateway' || !sendsTo(through, service, peer)) return refusal;
+    }
+    const known = this.services.get(service);
+    return known === undefined ? limitsOf(resource) : this.limits(known);
+  }
+
+  private limits(known: KnownService): ReadonlyMap<string, RateLimit> {
+    const { limits, announced } = known;
+    if (announced === undefined) return limits;
+    if (announced.untilMs < performance.now()) {
+      known.announced = undefined;
+      return limits;
+    }
+    const numbers = new Map(announced.quotas.map((one) => [one.quota, one]));
+    return new Map(
+      [...limits].map(([quota, limit]) => {
+        const { tokens, perMs, burst } = numbers.get(quota) ?? limit;
+        return [quota, { ...limit, tokens, perMs, burst }];
+      }),
+    );
+  }
+
+  private registered(service: ServiceKey): ReadonlyMap<string, RateLimit> {
+    const resource = this.registry.get('service', service);
+    return resource?.kind === 'service' ? limitsOf(resource) : new Map();
+  }
+
+  private join(service: ServiceKey): void {
+    const known = this.services.get(service);
+    if (known !== undefined) {
+      known.streams++;
+      return;
+    }
+    this.registry.follow?.('service', service);
+    this.services.set(service, { limits: this.registered(service), announced: undefined, streams: 1 });
+  }
+
+  private leave(service: ServiceKey, member: string, gone: boolean): void {
+    if (gone) this.store.leave(service, member);
+    const known = this.services.get(service);
+    if (known === undefined || --known.streams > 0) return;
+    this.services.delete(service);
+    this.registry.unfollow?.('service', service);
+  }
+
+  /** Notes which sidecars are there: their own clocks, or whether they draw, do not matter. */
+  private keepContact(): void {
+    const nowMs = performance.now();
+    const present = new Map<ServiceKey, string[]>();
+    for (const [{ member, services }, session] of this.open) {
+      if (session === undefined || session.destroyed) continue;
+      const contact = this.contactOf(session, nowMs);
+      if (!contact.pinged) {
+        contact.pinged = true;
+        session.ping(() => {
+          contact.pinged = false;
+          contact.answeredMs = performance.now();
+        });
+      }
+      if (nowMs - contact.answeredMs > ANSWER_MS) continue;
+      for (const service of services) {
+        const members = present.get(service);
+        if (members === undefined) present.set(service, [member]);
+        else members.push(member);
+      }
+    }
+    for (const [service, members] of present) this.store.contact(service, members);
+  }
+
+  private contactOf(session: Http2Session, nowMs: number): Contact {
+    let contact = this.contacts.get(session);
+    if (contact === undefined) {
+      contact = { pinged: false, answeredMs: nowMs };
+      this.contacts.set(session, contact);
+    }
+    return contact;
+  }
+}
+
+function differ(
+  before: Pick<RateLimit, 'tokens' | 'perMs' | 'burst'> | undefined,
+  after: Pick<RateLimit, 'tokens' | 'perMs' | 'burst'>,
+): boolean {
+  return (
+    before !== undefined &&
+    (before.tokens !== after.tokens || before.perMs !== after.perMs || before.burst !== after.burst)
+  );
+}

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { RateLimit } from '../traffic-policy.ts';
+import { MemoryQuotas } from './memory-quotas.ts';
+import { quotaTerms } from './quota-terms.ts';
+
+/** The same numbers for the same seed. */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+interface Use {
+  readonly atMs: number;
+  readonly count: number;
+}
+
+/** What sidecars use that draw, hold, give back and use as late as they may, in bursts and with pauses. */
+function uses(limit: RateLimit, seed: number): Use[] {
+  const chance = random(seed);
+  let nowMs = 1e9 * chance();
+  const quotas = new MemoryQuotas({ now: () => nowMs, bornMs: Number.NEGATIVE_INFINITY });
+  const used: Use[] = [];
+  const { returnMs } = quotaTerms(limit);
+  for (let step = 0; step < 400; step++) {
+    const pause = chance();
+    nowMs += pause < 0.6 ? chance() * 5 : pause < 0.9 ? chance() * returnMs * 2 : chance() * limit.perMs;
+    const member = `m${Math.floor(chance() * 3)}`;
+    const want = 1 + Math.floor(chance() * limit.burst * 1.2);
+    const draw = { quota: 't/a#q', subject: '', limit, want, back: [] };
+    const { atMs, grants } = quotas.draw('t/a', member, false, [draw]);
+    const granted = grants[0]?.granted ?? 0;
+    const back = chance() < 0.3 ? Math.floor(chance() * (granted + 1)) : 0;
+    if (granted > back)
+      used.push({ atMs: atMs + returnMs * (chance() < 0.5 ? 1 : chance()), count: granted - back });
+    if (back === 0) continue;
+    nowMs += chance() * returnMs;
+    quotas.draw('t/a', member, false, [{ ...draw, want: 0, back: [{ count: back, drawnMs: atMs }] }]);
+  }
+  return used.sort((one, other) => one.atMs - other.atMs);
+}
+
+/** The most that was used beyond `most(T)` in any time T that begins and ends with a use. */
+function excess(used: readonly Use[], most: (ms: number) => number): number {
+  let worst = Number.NEGATIVE_INFINITY;
+  for (let from = 0; from < used.length; from++) {
+    let sum = 0;
+    for (const { atMs, count } of used.slice(from)) {
+      sum += count;
+      worst = Math.max(worst, sum - most(atMs - (used[from]?.atMs ?? 0)));
+    }
+  }
+  return worst;
+}
+
+const bucket = (tokens: number, perMs: number, burst: number): RateLimit => ({
+  algorithm: 'token-bucket',
+  tokens,
+  perMs,
+  burst,
+  by: [],
+  mode: 'lease',
+  onOutage: 'share',
+  dryRun: false,
+});
+
+test('what is used of a bucket, late and with returns, is never more than burst + rate * T in any T', () => {
+  const limits = [bucket(100, 1000, 100), bucket(10, 1000, 10), bucket(5, 60_000, 5), bucket(1000, 1000, 50)];
+  for (const limit of [...limits, bucket(7, 1000, 40), bucket(13, 1000, 13)])
+    for (let seed = 1; seed <= 12; seed++) {
+      const over = excess(uses(limit, seed), (ms) => limit.burst + (limit.tokens / limit.perMs) * ms);
+      assert.ok(over <= 1e-3, `${limit.tokens}/${limit.perMs} burst ${limit.burst}, seed ${seed}: ${over}`);
+    }
+});
+
+test('what is used of a window, late and with returns, is never more than its count in any window', () => {
+  for (const limit of [bucket(100, 1000, 100), bucket(10, 60_000, 10), bucket(500, 10_000, 500)])
+    for (let seed = 1; seed <= 12; seed++) {
+      const used = uses({ ...limit, algorithm: 'sliding-window' }, seed);
+      const over = excess(used, (ms) => (ms < limit.perMs ? limit.tokens : Number.POSITIVE_INFINITY));
+      assert.ok(over <= 0, `${limit.tokens}/${limit.perMs}, seed ${seed}: ${over}`);
+    }
+});
+
+test('what is used of an estimate is less than twice its count in any window, and steady use within the count', () => {
+  const limit: RateLimit = { ...bucket(100, 1000, 100), algorithm: 'sliding-estimate' };
+  for (let seed = 1; seed <= 30; seed++) {
+    const over = excess(uses(limit, seed), (ms) => (ms < 1000 ? 2 * limit.tokens : Number.POSITIVE_INFINITY));
+    assert.ok(over <= 0, `seed ${seed}: ${over}`);
+  }
+  let nowMs = 0;
+  const quotas = new MemoryQuotas({ now: () => nowMs, bornMs: Number.NEGATIVE_INFINITY });
+  const used: Use[] = [];
+  for (; nowMs < 10_000; nowMs += 2) {
+    const draw = { quota: 't/a#q', subject: '', limit, want: 1, back: [] };
+    const granted = quotas.draw('t/a', 'm', false, [draw]).grants[0]?.granted ?? 0;
+    if (granted > 0 && nowMs > 3_000) used.push({ atMs: nowMs, count: granted });
+  }
+  assert.ok(excess(used, (ms) => (ms < 1000 ? 110 : Number.POSITIVE_INFINITY)) <= 0);
+});

@@ -1,0 +1,109 @@
+import type { QuotaGrant } from '../../protocol/quotas/messages.ts';
+import { SHARE_AFTER_MS } from '../../protocol/quotas/presence.ts';
+import type { RateLimit } from '../../protocol/traffic-policy.ts';
+import type { Account, Quota, Waiting } from './account.ts';
+import type { DrawnAccount } from './drawn-account.ts';
+import { Lease } from './lease.ts';
+import { Places } from './places.ts';
+import { QuotaNumbers } from './quota-numbers.ts';
+import { Subjects } from './subjects.ts';
+
+/** What accounts ask of the one who speaks to the store. */
+export interface Drawer {
+  /** Counts connections to the store: what was drawn by one before cannot be given back by this one. */
+  readonly connection: number;
+  /** Sends what the account wants and gives back, with the next message. */
+  queue(account: DrawnAccount): void;
+  /** Asks for one token of `account` for this request alone, together with its others. */
+  queueExact(account: DrawnAccount, waiter: Waiting): void;
+  /** The waiter is woken in time, whatever comes. */
+  watch(waiter: Waiting): void;
+  /** The account holds something that ends with time. */
+  tend(account: DrawnAccount): void;
+  /** Quotas are in use: the store must hear of it, and be asked whether it is back. */
+  keepAwake(): void;
+}
+
+/** The store cannot be asked. */
+interface Outage {
+  readonly sinceMs: number;
+  readonly detail: string;
+}
+
+/** A quota of which tokens are drawn from a store. */
+export class DrawnQuota implements Quota {
+  readonly id: string;
+  readonly service: string;
+  limit: RateLimit;
+  readonly numbers = new QuotaNumbers();
+  readonly drawer: Drawer;
+  readonly subjects: Subjects<DrawnAccount>;
+  /** It is too small for leases: the store grants for one request at a time. */
+  servedExact = false;
+  outage: Outage | undefined = undefined;
+  /** Sidecars that draw on quotas of the service; 0: never told. */
+  sharers = 0;
+  /** When the last message that was answered was sent, ms. */
+  contactMs = Number.NEGATIVE_INFINITY;
+  /** Of the account that was last asked for. */
+  lastAsked: DrawnAccount | undefined = undefined;
+  usedMs = Number.NEGATIVE_INFINITY;
+  probedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(id: string, service: string, limit: RateLimit, drawer: Drawer) {
+    this.id = id;
+    this.service = service;
+    this.limit = limit;
+    this.drawer = drawer;
+    this.subjects = new Subjects(
+      (subject): DrawnAccount =>
+        limit.algorithm === 'concurrency' ? new Places(this, subject) : new Lease(this, subject),
+    );
+  }
+
+  get exact(): boolean {
+    return this.servedExact || this.limit.mode === 'exact';
+  }
+
+  account(subject: string, nowMs: number): Account {
+    const account = this.subjects.get(subject, nowMs);
+    if (this.subjects.isOthers(account)) this.numbers.overflow++;
+    return account;
+  }
+
+  held(): number {
+    let held = 0;
+    for (const account of this.subjects.all()) held += account.held;
+    return held;
+  }
+
+  /** The store has answered what was sent at `sentMs`. */
+  heard({ sharers }: QuotaGrant, sentMs: number): void {
+    this.sharers = sharers;
+    if (sentMs > this.contactMs) this.contactMs = sentMs;
+    this.outage = undefined;
+  }
+
+  /** It has not. */
+  lost(detail: string, nowMs: number): void {
+    this.outage ??= { sinceMs: nowMs, detail };
+  }
+
+  /** It is used while the store is away: by `account` at least, it is to be asked for. */
+  keepsAsking(account: DrawnAccount, nowMs: number): void {
+    this.lastAsked ??= account;
+    this.usedMs = nowMs;
+    this.drawer.keepAwake();
+  }
+
+  /** From when on its share may be used while the store is away: by then the store gives it to nobody else. */
+  shareFromMs({ sinceMs }: Outage): number {
+    return sinceMs + SHARE_AFTER_MS;
+  }
+
+  /** Its numbers are others now: what was drawn of the old is given up. */
+  giveUp(nowMs: number): void {
+    this.servedExact = false;
+    for (const account of this.subjects.all()) account.giveUp(nowMs);
+  }
+}

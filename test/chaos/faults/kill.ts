@@ -1,0 +1,72 @@
+import { type Fault, pause } from './fault.ts';
+
+/** kill -9 of an application; it is started again at its address, as a kubelet does. */
+export const killApplication: Fault = {
+  name: 'kill-application',
+  aim: 'endpoint',
+  lastsMs: [500, 3_000],
+  async strike(mesh, target, lastsMs) {
+    const { app, sidecar } = mesh.endpoint(target);
+    const healed = mesh.impair('kill-application', [target]);
+    await app.kill();
+    await pause(lastsMs);
+    await app.start();
+    app.send({ outbound: sidecar.ready.outbound });
+    healed();
+  },
+};
+
+/** kill -9 of the sidecar of an endpoint: its application is well, and cannot be reached. */
+export const killSidecar: Fault = {
+  name: 'kill-sidecar',
+  aim: 'endpoint',
+  lastsMs: [500, 3_000],
+  async strike(mesh, target, lastsMs) {
+    const { sidecar } = mesh.endpoint(target);
+    const healed = mesh.impair('kill-sidecar', [target]);
+    await sidecar.kill();
+    await pause(lastsMs);
+    await sidecar.start();
+    await mesh.untilReady(sidecar);
+    healed();
+  },
+};
+
+/** kill -9 of the sidecar that a client calls, or of the gateway: that client has no other way. */
+export const killEntry: Fault = {
+  name: 'kill-entry',
+  aim: 'entry',
+  lastsMs: [300, 1_500],
+  async strike(mesh, target, lastsMs) {
+    const part = mesh.entry(target);
+    const healed = mesh.impair('kill-entry', [target]);
+    await part.kill();
+    await pause(lastsMs);
+    await part.start();
+    await mesh.untilReady(part);
+    healed();
+  },
+};
+
+/** kill -9 of all applications of a service: nothing can answer, and each answer of the mesh says why. */
+export const killService: Fault = {
+  name: 'kill-service',
+  aim: 'service',
+  lastsMs: [1_000, 3_000],
+  async strike(mesh, target, lastsMs) {
+    const endpoints = mesh.endpointsOf(target);
+    const healed = mesh.impair(
+      'kill-service',
+      endpoints.map(({ name }) => name),
+    );
+    await Promise.all(endpoints.map(({ app }) => app.kill()));
+    await pause(lastsMs);
+    await Promise.all(
+      endpoints.map(async ({ app, sidecar }) => {
+        await app.start();
+        app.send({ outbound: sidecar.ready.outbound });
+      }),
+    );
+    healed();
+  },
+};

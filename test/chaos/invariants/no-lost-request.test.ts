@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { evidenceOf, failedRequest, impairmentOf, requestOf } from '../evidence.fixture.ts';
+import type { Evidence } from '../evidence.ts';
+import { noLostRequest } from './no-lost-request.ts';
+
+function lost(given: Partial<Evidence>): string[] {
+  return noLostRequest.check(evidenceOf(given)).flatMap(({ requests }) => requests);
+}
+
+test('a request that fails while everything is well is lost', () => {
+  assert.deepEqual(lost({ requests: [failedRequest(), requestOf({ id: 'r2' })] }), ['r1']);
+});
+
+test('one impaired endpoint among healthy ones excuses what may have run there, and nothing that is safe to repeat', () => {
+  const impairments = [impairmentOf(['orders-0'])];
+  assert.deepEqual(lost({ requests: [failedRequest()], impairments }), ['r1']);
+  for (const kind of ['once', 'opaque'] as const)
+    assert.deepEqual(lost({ requests: [failedRequest({ of: kind })], impairments }), []);
+});
+
+test('without any healthy endpoint of a service on its way a request may fail', () => {
+  const impairments = [impairmentOf(['orders-0', 'orders-1'])];
+  assert.deepEqual(lost({ requests: [failedRequest({ services: ['web', 'orders'] })], impairments }), []);
+  assert.deepEqual(lost({ requests: [failedRequest({ services: ['web'] })], impairments }), ['r1']);
+});
+
+test('the own sidecar away, or all certificates ended, excuses everything; the sidecar of another client nothing', () => {
+  assert.deepEqual(lost({ requests: [failedRequest()], impairments: [impairmentOf(['client-a'])] }), []);
+  assert.deepEqual(lost({ requests: [failedRequest()], impairments: [impairmentOf(['*'])] }), []);
+  assert.deepEqual(lost({ requests: [failedRequest()], impairments: [impairmentOf(['client-b'])] }), ['r1']);
+});
+
+test('a fault that was over before, or came after, excuses nothing', () => {
+  for (const time of [
+    { fromMs: 0, toMs: 99 },
+    { fromMs: 201, toMs: 999 },
+  ])
+    assert.deepEqual(
+      lost({ requests: [failedRequest({ of: 'once' })], impairments: [impairmentOf(['orders-0'], time)] }),
+      ['r1'],
+    );
+});
+
+test('a machine that had no time excuses what timed out, and no other failure', () => {
+  const stalls = [{ fromMs: 120, toMs: 180 }];
+  assert.deepEqual(lost({ requests: [failedRequest({ reason: 'try-timeout' })], stalls }), []);
+  assert.deepEqual(lost({ requests: [failedRequest()], stalls }), ['r1']);
+});

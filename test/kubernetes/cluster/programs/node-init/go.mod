@@ -1,0 +1,3 @@
+module tulle.test/node-init
+
+go 1.21

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { draw } from '../../control-plane/quotas/quota-store.contract.fixture.ts';
+import type { QuotaStore } from '../../control-plane/quotas/quota-store.ts';
+import { openRedisStore } from '../../control-plane/quotas/redis-store.ts';
+import { timedStoreContract } from '../../control-plane/quotas/timed-store.contract.fixture.ts';
+import type { QuotaDraw } from '../../protocol/quotas/memory-quotas.ts';
+import { parseStoreAddress } from '../../protocol/quotas/store-address.ts';
+import type { RateLimit } from '../../protocol/traffic-policy.ts';
+import { redisProcess } from '../fixture/redis.ts';
+import { until } from '../fixture/wait.ts';
+
+/** Not what is tested here, on a machine that does much else. */
+const PATIENCE_MS = 5_000;
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** A store on a real Redis that goes by another clock; it knows `services`, and Redis all scripts. */
+async function storeBy(
+  context: TestContext,
+  now: () => number,
+  ...services: readonly string[]
+): Promise<QuotaStore> {
+  const address = parseStoreAddress(`redis://${(await redisProcess(context)).address}`);
+  assert.ok(typeof address !== 'string' && address.kind !== 'memory', String(address));
+  const store = await openRedisStore({ address, answerMs: PATIENCE_MS, now }, SILENT);
+  context.after(() => store.close());
+  const nothing: QuotaDraw[] = [draw('100/s', 0, { subject: 'before' })];
+  for (const service of services) {
+    await until(
+      'Redis to answer',
+      async () => (await store.draw(service, 'before', false, nothing).catch(() => undefined)) !== undefined,
+    );
+    // A script that Redis does not know yet is sent twice: later the clock of the test would go back by it.
+    store.contact(service, ['before']);
+    store.leave(service, 'before');
+    for (let i = 0; i < 3; i++) await store.draw(service, 'after', false, nothing);
+    store.leave(service, 'after');
+  }
+  return store;
+}
+
+timedStoreContract('Redis', async (context) => {
+  let nowMs = 1_700_000_000_000;
+  const store = await storeBy(context, () => nowMs, 't/app', 't/other');
+  nowMs += 10 * 86_400_000; // so long that all is whole
+  return {
+    store,
+    async pass(ms, ...members) {
+      for (let left = ms; left > 0; left -= 100) {
+        nowMs += Math.min(100, left);
+        store.contact('t/app', members);
+      }
+    },
+  };
+});
+
+test("Redis' clock that goes back a minute makes nothing free, and starves nobody", async (context) => {
+  let nowMs = 2_000_000_000;
+  const store = await storeBy(context, () => nowMs, 't/app');
+  const pass = (ms: number): void => {
+    for (let left = ms; left > 0; left -= 100) {
+      nowMs += 100;
+      store.contact('t/app', ['a']);
+    }
+  };
+  const get = async (algorithm: RateLimit['algorithm'], want: number): Promise<number> => {
+    const one = draw('100/s', want, { quota: `t/app#${algorithm}` });
+    const draws = [{ ...one, limit: { ...one.limit, algorithm } }];
+    return (await store.draw('t/app', 'a', true, draws)).grants[0]?.granted ?? -1;
+  };
+  await get('token-bucket', 0);
+  pass(10_000);
+  const algorithms = ['token-bucket', 'sliding-window', 'sliding-estimate'] as const;
+  for (const algorithm of algorithms) assert.equal(await get(algorithm, 100), 100, algorithm);
+  nowMs -= 60_000;
+  for (const algorithm of algorithms) assert.equal(await get(algorithm, 1), 0, algorithm);
+  pass(700);
+  assert.equal(await get('token-bucket', 71), 0);
+  assert.equal(await get('token-bucket', 70), 70);
+  pass(1_500);
+  for (const algorithm of algorithms) {
+    const granted = await get(algorithm, 10);
+    assert.equal(granted, 10, `${algorithm} starves`);
+  }
+});

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { rawBackend } from './fixture/backend.ts';
+import { bothRoute, edgeMesh, trafficPolicy, twoWays } from './fixture/two-ways.ts';
+import { answerStatus, rawGrpcServer } from './grpc/raw-server.ts';
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Powered-By: server/1.2.3\r\n\r\nok';
+
+test('paths and headers are rewritten on the way to the server and back', async (context) => {
+  const app = await rawBackend(({ socket }, added) => {
+    for (const _ of added.matchAll(/ HTTP\/1\.1\r\n/g)) socket.write(OK);
+  });
+  context.after(() => app.close());
+  const rewrite = `path /v1/(\\d+)/(.*) -> /v2/$2/of/$1
+path /files-(.*) -> /files/$1
+header x-user: (.*)@.* -> $1
+response-header x-powered-by: ([a-z]+)/.* -> $1`;
+  const { ways } = await twoWays(
+    context,
+    edgeMesh(
+      { app: { protocol: 'http', endpoints: [app.address] } },
+      {
+        routes: [bothRoute('HTTPRoute', 'app', 'app', [{ backendRefs: [{ name: 'app' }] }])],
+        policies: [trafficPolicy('p', { kind: 'HTTPRoute', name: 'app' }, { rewrite })],
+      },
+    ),
+  );
+  for (const { name, ask } of ways) {
+    const last = () => app.received.slice(app.received.lastIndexOf('GET '));
+    const { headers } = await ask('/v1/12/lines?a=b', { 'x-user': 'ann@shop.test' });
+    assert.match(last(), /^GET \/v2\/lines\/of\/12\?a=b HTTP\/1\.1\r\n/, name);
+    assert.match(last(), /\r\nx-user: ann\r\n/i, name);
+    assert.equal(headers['x-powered-by'], 'server', name);
+    await ask('/v1/x/lines', { 'x-user': 'ann' });
+    assert.match(last(), /^GET \/v1\/x\/lines [\s\S]*\r\nx-user: ann\r\n/i, name);
+    await ask('/files-../admin');
+    assert.match(last(), /^GET \/files-..\/admin HTTP/, `${name}: an attacker hides dots in a group`);
+  }
+});
+
+test('the rule itself goes before a policy about it, that before one about the route or the Gateway, and the service comes last', async (context) => {
+  const app = await rawBackend(() => {});
+  context.after(() => app.close());
+  const timed = {
+    protocol: 'http',
+    endpoints: [app.address],
+    annotations: { 'tulle.dev/timeout': '61ms', 'tulle.dev/retries': '0' },
+  };
+  const backendRefs = [{ name: 'app' }];
+  const at = (name: string, more: object = {}) => ({
+    name,
+    matches: [{ path: { value: `/${name}` } }],
+    backendRefs,
+    ...more,
+  });
+  const about = (sectionName?: string) => ({
+    kind: 'HTTPRoute',
+    name: 'app',
+    ...(sectionName !== undefined && { sectionName }),
+  });
+  const { ways, explain } = await twoWays(
+    context,
+    edgeMesh(
+      { app: timed, free: timed },
+      {
+        routes: [
+          bothRoute('HTTPRoute', 'app', 'app', [
+            at('own', { timeouts: { request: '63ms', backendRequest: '0s' } }),
+            at('rule'),
+            at('tried'),
+            at('route'),
+          ]),
+          bothRoute('HTTPRoute', 'free', 'free', [{ backendRefs }]),
+        ],
+        policies: [
+          trafficPolicy('route', about(), { timeout: '64ms', 'try-timeout': 'none' }),
+          trafficPolicy('own', about('own'), { timeout: '65ms' }),
+          trafficPolicy('rule', about('rule'), { timeout: '66ms' }),
+          trafficPolicy('tried', about('tried'), { timeout: 'none', 'try-timeout': '67ms' }),
+          trafficPolicy('edge', { kind: 'Gateway', name: 'edge' }, { timeout: '68ms', 'try-timeout': '1h' }),
+        ],
+      },
+    ),
+  );
+  for (const { name, ask } of ways) {
+    const words = async (path: string, headers = {}) => {
+      const answer = await ask(path, headers);
+      const { detail } = await explain(String(answer.headers['x-request-id']));
+      return /within .*/.exec(String(detail))?.[0];
+    };
+    assert.equal(await words('/own'), 'within timeout 63 ms', name);
+    assert.equal(await words('/rule'), 'within timeout 66 ms', name);
+    assert.equal(await words('/route'), 'within timeout 64 ms', name);
+    assert.equal(await words('/tried'), 'within try-timeout 67 ms', name);
+    const free = await words(
+      '/',
+      name.startsWith('HTTP/2') ? { ':authority': 'free.t' } : { host: 'free.t' },
+    );
+    assert.equal(free, `within timeout ${name.endsWith('gateway') ? 68 : 61} ms`, name);
+  }
+});
+
+test('retries of a policy about a route take the place of those of the service, for gRPC too', async (context) => {
+  let asked = 0;
+  const grpc = await rawGrpcServer(context, (stream) => {
+    asked++;
+    answerStatus(stream, 14, 'away');
+  });
+  const { call } = await twoWays(
+    context,
+    edgeMesh(
+      { calls: { protocol: 'grpc', endpoints: [grpc], annotations: { 'tulle.dev/retries': '0' } } },
+      {
+        routes: [
+          bothRoute('GRPCRoute', 'calls', 'calls', [
+            {
+              name: 'again',
+              matches: [{ method: { service: 'a.B', method: 'Again' } }],
+              backendRefs: [{ name: 'calls' }],
+            },
+            { backendRefs: [{ name: 'calls' }] },
+          ]),
+        ],
+        policies: [
+          trafficPolicy(
+            'p',
+            { kind: 'GRPCRoute', name: 'calls', sectionName: 'again' },
+            { retries: '2 on unavailable' },
+          ),
+        ],
+      },
+    ),
+  );
+  for (const [status] of await call('/a.B/Once')) assert.equal(status, '14');
+  assert.equal(asked, 2, 'once by each listener');
+  asked = 0;
+  for (const [status] of await call('/a.B/Again')) assert.equal(status, '14');
+  assert.equal(asked, 6);
+});
