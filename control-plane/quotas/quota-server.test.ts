@@ -224,9 +224,34 @@ test('a sidecar with a name is the same one after it connected again, and one th
   const again = drawing(await sidecar('t/app'), { [NODE_HEADER]: 'pod-1' });
   assert.equal(await sharers(again), 2);
   first.session.destroy();
+  await until('the old stream to be gone', () => server.numbers.drawing === 2);
+  assert.equal(await sharers(other), 2);
   again.stream.end();
   await until('one stream to be left', () => server.numbers.drawing === 1);
   assert.equal(await sharers(other), 1);
+});
+
+test('a sidecar that is sent to another control plane keeps its share: it may find none', async (context) => {
+  const { sidecar, server } = await running(context);
+  const stays = drawing(await sidecar('t/app'), { [NODE_HEADER]: 'pod-2' });
+  const goes = await sidecar('t/app');
+  const resources = goes.session.request(
+    { ':method': 'POST', ':path': '/v1/resources' },
+    { endStream: false },
+  );
+  let told = '';
+  resources.on('data', (bytes: Buffer) => {
+    told += bytes.toString();
+  });
+  const draws = drawing(goes, { [NODE_HEADER]: 'pod-1' });
+  for (const stream of [stays, draws, stays]) await stream.ask({});
+  await until('it to follow resources', () => server.numbers.sidecars === 1);
+  await server.sendAway(1);
+  await until('it to be told', () => told.includes('"bye"'));
+  draws.stream.end();
+  await until('one stream to be left', () => server.numbers.drawing === 1);
+  const reply = await stays.ask({});
+  assert.equal(reply.type === 'grants' && reply.grants[0]?.sharers, 2);
 });
 
 /** One store as two control planes have it: what one announces, the other hears. */

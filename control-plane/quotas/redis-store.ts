@@ -50,8 +50,6 @@ class RedisStore implements QuotaStore {
   private drawMs = 0;
   private draws = 0;
   private readonly listeners: ((service: ServiceKey, quotas: readonly AnnouncedQuota[]) => void)[] = [];
-  /** Keys of places that a member of this control plane may hold. */
-  private readonly places = new Map<string, Set<string>>();
 
   constructor(redis: RedisConnection, graceMs: number, now: (() => number) | undefined) {
     this.redis = redis;
@@ -68,10 +66,9 @@ class RedisStore implements QuotaStore {
   ): Promise<QuotaDrawn> {
     const keys = [`${nameOf(service)}:here`, `${nameOf(service)}:members`];
     const terms = draws.map(({ limit }) => quotaTerms(limit));
-    for (const { quota, subject, limit } of draws) {
+    for (const { quota, subject } of draws) {
       const key = bucketKey(service, quota, subject);
       keys.push(key, `${key}:parts`, `${key}:drawers`);
-      if (limit.algorithm === 'concurrency') this.mayHold(service, member, key);
     }
     const items = draws.map((draw, at) => itemOf(draw, terms[at] ?? quotaTerms(draw.limit)));
     const ttlMs = Math.max(MIN_TTL_MS, ...items.map(({ ttl }) => ttl));
@@ -95,10 +92,8 @@ class RedisStore implements QuotaStore {
   }
 
   leave(service: ServiceKey, member: string): void {
-    const held = `${service}\n${member}`;
-    const keys = [`${nameOf(service)}:here`, `${nameOf(service)}:members`, ...(this.places.get(held) ?? [])];
-    this.places.delete(held);
-    this.redis.run(LEAVE, keys, [member]).catch(() => {}); // its share and places come back with time
+    const keys = [`${nameOf(service)}:here`, `${nameOf(service)}:members`];
+    this.redis.run(LEAVE, keys, [member]).catch(() => {}); // its share comes back with time
   }
 
   announce(service: ServiceKey, quotas: readonly AnnouncedQuota[]): void {
@@ -121,14 +116,6 @@ class RedisStore implements QuotaStore {
   /** What the scripts take first. */
   private began(): string {
     return this.now === undefined ? String(this.graceMs) : `${this.graceMs} ${this.now()}`;
-  }
-
-  private mayHold(service: ServiceKey, member: string, key: string): void {
-    const name = `${service}\n${member}`;
-    const keys = this.places.get(name) ?? new Set();
-    // More come back with time.
-    if (keys.size < 1_000) keys.add(key);
-    this.places.set(name, keys);
   }
 
   /** Others write to Redis too: what is no news is passed over. */

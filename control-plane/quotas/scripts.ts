@@ -382,7 +382,7 @@ end
 return 1
 `);
 
-/** A member draws no more. ARGV[1]: the member; KEYS[3 ...]: places that it may hold. */
+/** A member draws no more. ARGV[1]: the member. */
 export const LEAVE = script(`
 local before = redis.call('HGET', KEYS[2], ARGV[1])
 if before then
@@ -390,6 +390,5 @@ if before then
   local shares = tonumber(redis.call('HGET', KEYS[1], 'shares') or 0) - 1 / tonumber(string.match(before, ':(.+)'))
   redis.call('HSET', KEYS[1], 'shares', string.format('%.17g', math.max(0, shares)))
 end
-for i = 3, #KEYS do redis.call('HDEL', KEYS[i], ARGV[1]) end
 return 1
 `);

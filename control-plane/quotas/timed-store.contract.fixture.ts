@@ -134,6 +134,22 @@ export function timedStoreContract(name: string, open: Open): void {
     },
   );
 
+  contract(
+    'places of who left are held for a while: only its connection may be gone, and its requests go on',
+    async (store, { pass }) => {
+      assert.equal((await get(store, 'a', places, 10)).granted, 10);
+      store.leave(SERVICE, 'a');
+      assert.equal((await get(store, 'b', places, 10)).granted, 0);
+      await pass(600, 'b');
+      assert.equal((await get(store, 'a', places, 10)).granted, 10);
+      await pass(600, 'a', 'b');
+      assert.equal((await get(store, 'b', places, 10)).granted, 0);
+      store.leave(SERVICE, 'a');
+      await pass(600, 'b');
+      assert.ok((await get(store, 'b', places, 10)).granted > 0);
+    },
+  );
+
   contract('tokens that come back are there for others, if they come soon', async (store, { pass }) => {
     for (const limit of [bucket, window, estimate]) {
       const { atMs, granted } = await get(store, 'a', limit, 1000);
