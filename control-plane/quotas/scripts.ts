@@ -304,7 +304,12 @@ function places.read(b)
   local holders = redis.call('HGETALL', b.key)
   for i = 1, #holders, 2 do
     local count, ends = granule(holders[i + 1])
-    if ends <= now or ends > now + b.life + LATER then redis.call('HDEL', b.key, holders[i])
+    if ends > now + b.life + LATER then
+      -- Redis' clock went back: requests are under way as before.
+      ends = now + b.life
+      redis.call('HSET', b.key, holders[i], num(count) .. ':' .. num(ends))
+    end
+    if ends <= now then redis.call('HDEL', b.key, holders[i])
     else
       b.held = b.held + count
       if holders[i] == member then b.mine = count else b.last = math.max(b.last, ends) end
@@ -388,7 +393,10 @@ local before = redis.call('HGET', KEYS[2], ARGV[1])
 if before then
   redis.call('HDEL', KEYS[2], ARGV[1])
   local shares = tonumber(redis.call('HGET', KEYS[1], 'shares') or 0) - 1 / tonumber(string.match(before, ':(.+)'))
-  redis.call('HSET', KEYS[1], 'shares', string.format('%.17g', math.max(0, shares)))
+  -- What has expired would never expire again.
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    redis.call('HSET', KEYS[1], 'shares', string.format('%.17g', math.max(0, shares)))
+  end
 end
 return 1
 `);
