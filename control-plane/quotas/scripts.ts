@@ -204,7 +204,8 @@ function window.read(b)
   local old = num(now - b.window)
   for _, text in ipairs(redis.call('ZRANGEBYSCORE', b.extra, '-inf', old)) do
     local _, count = granule(text)
-    b.sum = b.sum - count
+    -- What is not there any more must not be in the sum that is kept.
+    b.sum, b.mended = b.sum - count, true
   end
   redis.call('ZREMRANGEBYSCORE', b.extra, '-inf', old)
   if redis.call('EXISTS', b.extra) == 0 then b.sum = 0 end

@@ -107,6 +107,16 @@ export function timedStoreContract(name: string, open: Open): void {
     },
   );
 
+  contract('of a window that is looked at only, what has ended is there again', async (store, { pass }) => {
+    assert.equal((await get(store, 'a', window, 50)).granted, 50);
+    await pass(500, 'a');
+    assert.equal((await get(store, 'a', window, 30)).granted, 30);
+    await pass(600, 'a');
+    assert.equal((await get(store, 'a', window, 0)).remaining, 70);
+    assert.equal((await get(store, 'a', window, 0)).remaining, 70);
+    assert.equal((await get(store, 'a', window, 100)).granted, 70);
+  });
+
   contract('an estimate counts the last window by what is in sight of it', async (store, { pass }) => {
     assert.equal((await get(store, 'a', estimate, 1000)).granted, 100);
     assert.equal((await get(store, 'a', estimate, 1)).granted, 0);
