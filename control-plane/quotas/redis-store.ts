@@ -10,10 +10,8 @@ import { type AnnouncedQuota, type QuotaStore, StoreOutage } from './quota-store
 import { openRedis, type RedisConnection, type RedisSettings } from './redis-connection.ts';
 import { CONTACT, DRAW, LEAVE } from './scripts.ts';
 
-/** What a service's quotas leave behind is gone after so long at least, in ms. */
+/** Who draws on a service, and since when Redis remembers it, is kept for so long at least, in ms. */
 const MIN_TTL_MS = 3_600_000;
-/** Beyond the time in which a bucket is whole again, in ms. */
-const MORE_TTL_MS = 60_000;
 const CHANNEL = 'tulle:quotas:changed';
 const MAX_NEWS = 64 * 1024;
 
@@ -71,7 +69,7 @@ class RedisStore implements QuotaStore {
       keys.push(key, `${key}:parts`, `${key}:drawers`);
     }
     const items = draws.map((draw, at) => itemOf(draw, terms[at] ?? quotaTerms(draw.limit)));
-    const ttlMs = Math.max(MIN_TTL_MS, ...items.map(({ ttl }) => ttl));
+    const ttlMs = Math.ceil(Math.max(MIN_TTL_MS, ...terms.map((one) => 2 * wholeMs(one))));
     const startMs = performance.now();
     const args = [this.began(), String(ttlMs), member, exact ? '1' : '0', JSON.stringify(items)];
     const answer = await this.redis.run(DRAW, keys, args);
@@ -144,10 +142,14 @@ function bucketKey(service: ServiceKey, quota: string, subject: string): string 
   return `${nameOf(service)}:${hash}`;
 }
 
+/** How long until a bucket of which all was used is as if never used, in ms. */
+function wholeMs({ algorithm, burst, rate, windowMs, lifeMs }: QuotaTerms): number {
+  return algorithm === 'token-bucket' ? burst / rate : 2 * windowMs + lifeMs;
+}
+
 /** As the script reads it. */
 function itemOf({ want, back }: QuotaDraw, terms: QuotaTerms) {
   const { algorithm, capacity, burst, rate, windowMs, granuleMs, lifeMs, returnMs } = terms;
-  const wholeMs = algorithm === 'token-bucket' ? burst / rate : 2 * windowMs + lifeMs;
   return {
     algorithm,
     capacity,
@@ -157,7 +159,6 @@ function itemOf({ want, back }: QuotaDraw, terms: QuotaTerms) {
     granule: granuleMs,
     life: lifeMs,
     returns: returnMs,
-    ttl: Math.ceil(2 * wholeMs + MORE_TTL_MS),
     want,
     back: back.map(({ count: many, drawnMs }) => [many, drawnMs]),
   };

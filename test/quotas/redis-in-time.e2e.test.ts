@@ -70,6 +70,34 @@ test("Redis' clock that goes back an hour frees no place that is held, nor holds
   assert.ok((await get('b', 5)) > 0, 'whoever does not ask again loses them as always');
 });
 
+test('an attacker with a name for each request fills Redis no longer than until each bucket is whole again', async (context) => {
+  const redis = await redisProcess(context);
+  const address = parseStoreAddress(`redis://${redis.address}`);
+  assert.ok(typeof address !== 'string' && address.kind !== 'memory', String(address));
+  const store = await openRedisStore({ address, ageless: true, answerMs: PATIENCE_MS }, SILENT);
+  context.after(() => store.close());
+  for (const [text, longestS] of [
+    ['1000/d', 86],
+    ['window 1000/h', 3_672],
+    ['estimate 1000/h', 2 * 3_672],
+    ['concurrent 1000', 1],
+  ] as const) {
+    await until(
+      'Redis to answer',
+      async () =>
+        (await store.draw('t/app', 'a', false, [draw(text, 1)]).catch(() => undefined)) !== undefined,
+    );
+    const keys = (await redis.ask('KEYS', 'tulle:quota:{t/app}:*')).split('\n');
+    const buckets = keys.filter((key) => !/:(here|members|drawers)$/.test(key));
+    assert.ok(buckets.length > 0);
+    for (const key of buckets) {
+      const seconds = Number(await redis.ask('TTL', key));
+      assert.ok(seconds > 0 && seconds <= longestS + 61, `${text} ${key} ${seconds} s`);
+    }
+    await redis.ask('FLUSHALL');
+  }
+});
+
 test('the keys of a service that is not used any more expire, also if its sidecars leave late', async (context) => {
   const redis = await redisProcess(context);
   const address = parseStoreAddress(`redis://${redis.address}`);
