@@ -287,8 +287,23 @@ test('new numbers that one control plane knows are told and in force at another 
   }
   const [granted] = grantedOf(await there.ask({ items: [item(1000)] })) as number[];
   assert.ok(granted !== undefined && granted <= 20, `${granted} of the old numbers`);
+  // Who can publish cannot make a quota of a day one of a millisecond.
+  first.announce('t/app', [{ quota: QUOTA, tokens: 50, perMs: 1, burst: 50 }]);
   // Its registry says the same later: that is no news.
   behind.registry.change(mesh('20/d'), 't/app');
   await there.ask({ items: [item(0)] });
   assert.equal(there.replies.filter(({ type }) => type === 'changed').length, 1);
+});
+
+test('of two quotas whose numbers are told one after the other, both hold where the registry is behind', async (context) => {
+  const [first, second] = sharedStore();
+  const { sidecar, registry } = await running(context, second);
+  const window = 't/app#sliding-window:86400000:';
+  registry.change(mesh('100/d; window 90/d'), 't/app');
+  const stream = drawing(await sidecar('t/app'));
+  await stream.ask({ items: [item(0)] });
+  first.announce('t/app', [{ quota: QUOTA, tokens: 10, perMs: 86_400_000, burst: 10 }]);
+  first.announce('t/app', [{ quota: window, tokens: 5, perMs: 86_400_000, burst: 5 }]);
+  await until('the news', () => stream.replies.filter(({ type }) => type === 'changed').length === 2);
+  assert.deepEqual(grantedOf(await stream.ask({ items: [item(100), item(100, 0, window)] })), [10, 5]);
 });

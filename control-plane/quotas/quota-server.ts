@@ -142,10 +142,12 @@ class Quotas implements QuotaServer {
     if (known === undefined) return;
     const news = quotas.filter((one) => {
       const limit = this.limits(known).get(one.quota);
-      return limit !== undefined && differ(limit, one);
+      // Its name says the time that a quota is of: with another it would be another quota.
+      return limit !== undefined && limit.perMs === one.perMs && differ(limit, one);
     });
     if (news.length === 0) return;
-    known.announced = { quotas: news, untilMs: performance.now() + ANNOUNCED_MS };
+    const others = known.announced?.quotas.filter(({ quota }) => !news.some((one) => one.quota === quota));
+    known.announced = { quotas: [...(others ?? []), ...news], untilMs: performance.now() + ANNOUNCED_MS };
     this.tell(service, news);
   }
 

@@ -15,7 +15,8 @@ const MIN_TTL_MS = 3_600_000;
 const CHANNEL = 'tulle:quotas:changed';
 const MAX_NEWS = 64 * 1024;
 
-const count = z.int().min(0);
+/** As a limit can be written. */
+const count = z.int().min(1).max(999_999_999);
 const newsSchema = z.strictObject({
   service: z.string().max(600),
   quotas: z
