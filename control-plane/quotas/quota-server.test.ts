@@ -28,7 +28,13 @@ async function running(
 ) {
   const authority = await openAuthority(join(temporaryDir(context), 'state'), { trustDomain: 'mesh.local' });
   const registry = new MemoryRegistry(mesh('100/d'));
-  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  const logged: string[] = [];
+  const log = {
+    debug() {},
+    info() {},
+    warn: (...line: unknown[]) => void logged.push(JSON.stringify(line)),
+    error() {},
+  };
   const listen = { host: '127.0.0.1', port: 0 };
   const server = await openControlServer(listen, authority, registry, log, { quotas });
   const sidecars: RawSidecar[] = [];
@@ -40,6 +46,7 @@ async function running(
   return {
     server,
     registry,
+    logged,
     async sidecar(workload: string): Promise<RawSidecar> {
       const proof = await credentials(authority, workload);
       const sidecar = rawSidecar(`https://${server.address}`, { ca: authority.bundlePem, ...proof });
@@ -161,6 +168,15 @@ test('an attacker who sends what is no message, too many items or an endless lin
     await until(`the end of the stream after ${line.slice(0, 20)}`, () => stream.closed);
   }
   assert.deepEqual(grantedOf(await drawing(attacker).ask({ items: [item(1)] })), [1]);
+});
+
+test('an attacker whose message has a field with an endless name fills no log', async (context) => {
+  const { sidecar, logged } = await running(context);
+  const stream = drawing(await sidecar('t/app'));
+  const message = { type: 'draw', id: 1, items: [item(1)], ['x'.repeat(500_000)]: 1 };
+  stream.stream.write(`${JSON.stringify(message)}\n`);
+  await until('the end of the stream', () => stream.closed);
+  assert.ok(logged.length > 0 && logged.join().length < 1_000, `${logged.join().length} characters`);
 });
 
 test('one session has a few streams of quotas and no more, also beside that of resources', async (context) => {

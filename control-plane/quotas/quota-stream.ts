@@ -109,7 +109,7 @@ export class QuotaStream {
     }
     const request = quotaRequestSchema.safeParse(value);
     if (request.success) this.onRequest(request.data);
-    else this.end(`a message is not understood: ${request.error.issues[0]?.message ?? ''}`);
+    else this.end(`a message is not understood: ${request.error.issues[0]?.message.slice(0, 200) ?? ''}`);
   }
 
   private onRequest(request: Read): void {
