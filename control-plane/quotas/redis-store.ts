@@ -10,14 +10,13 @@ import { type AnnouncedQuota, type QuotaStore, StoreOutage } from './quota-store
 import { openRedis, type RedisConnection, type RedisSettings } from './redis-connection.ts';
 import { CONTACT, DRAW, LEAVE } from './scripts.ts';
 
-/** What a service's quotas leave behind is gone after so long at least, in ms. */
+/** Who draws on a service, and since when Redis remembers it, is kept for so long at least, in ms. */
 const MIN_TTL_MS = 3_600_000;
-/** Beyond the time in which a bucket is whole again, in ms. */
-const MORE_TTL_MS = 60_000;
 const CHANNEL = 'tulle:quotas:changed';
 const MAX_NEWS = 64 * 1024;
 
-const count = z.int().min(0);
+/** As a limit can be written. */
+const count = z.int().min(1).max(999_999_999);
 const newsSchema = z.strictObject({
   service: z.string().max(600),
   quotas: z
@@ -50,8 +49,6 @@ class RedisStore implements QuotaStore {
   private drawMs = 0;
   private draws = 0;
   private readonly listeners: ((service: ServiceKey, quotas: readonly AnnouncedQuota[]) => void)[] = [];
-  /** Keys of places that a member of this control plane may hold. */
-  private readonly places = new Map<string, Set<string>>();
 
   constructor(redis: RedisConnection, graceMs: number, now: (() => number) | undefined) {
     this.redis = redis;
@@ -68,13 +65,12 @@ class RedisStore implements QuotaStore {
   ): Promise<QuotaDrawn> {
     const keys = [`${nameOf(service)}:here`, `${nameOf(service)}:members`];
     const terms = draws.map(({ limit }) => quotaTerms(limit));
-    for (const { quota, subject, limit } of draws) {
+    for (const { quota, subject } of draws) {
       const key = bucketKey(service, quota, subject);
       keys.push(key, `${key}:parts`, `${key}:drawers`);
-      if (limit.algorithm === 'concurrency') this.mayHold(service, member, key);
     }
     const items = draws.map((draw, at) => itemOf(draw, terms[at] ?? quotaTerms(draw.limit)));
-    const ttlMs = Math.max(MIN_TTL_MS, ...items.map(({ ttl }) => ttl));
+    const ttlMs = Math.ceil(Math.max(MIN_TTL_MS, ...terms.map((one) => 2 * wholeMs(one))));
     const startMs = performance.now();
     const args = [this.began(), String(ttlMs), member, exact ? '1' : '0', JSON.stringify(items)];
     const answer = await this.redis.run(DRAW, keys, args);
@@ -95,10 +91,8 @@ class RedisStore implements QuotaStore {
   }
 
   leave(service: ServiceKey, member: string): void {
-    const held = `${service}\n${member}`;
-    const keys = [`${nameOf(service)}:here`, `${nameOf(service)}:members`, ...(this.places.get(held) ?? [])];
-    this.places.delete(held);
-    this.redis.run(LEAVE, keys, [member]).catch(() => {}); // its share and places come back with time
+    const keys = [`${nameOf(service)}:here`, `${nameOf(service)}:members`];
+    this.redis.run(LEAVE, keys, [member]).catch(() => {}); // its share comes back with time
   }
 
   announce(service: ServiceKey, quotas: readonly AnnouncedQuota[]): void {
@@ -121,14 +115,6 @@ class RedisStore implements QuotaStore {
   /** What the scripts take first. */
   private began(): string {
     return this.now === undefined ? String(this.graceMs) : `${this.graceMs} ${this.now()}`;
-  }
-
-  private mayHold(service: ServiceKey, member: string, key: string): void {
-    const name = `${service}\n${member}`;
-    const keys = this.places.get(name) ?? new Set();
-    // More come back with time.
-    if (keys.size < 1_000) keys.add(key);
-    this.places.set(name, keys);
   }
 
   /** Others write to Redis too: what is no news is passed over. */
@@ -157,10 +143,14 @@ function bucketKey(service: ServiceKey, quota: string, subject: string): string 
   return `${nameOf(service)}:${hash}`;
 }
 
+/** How long until a bucket of which all was used is as if never used, in ms. */
+function wholeMs({ algorithm, burst, rate, windowMs, lifeMs }: QuotaTerms): number {
+  return algorithm === 'token-bucket' ? burst / rate : 2 * windowMs + lifeMs;
+}
+
 /** As the script reads it. */
 function itemOf({ want, back }: QuotaDraw, terms: QuotaTerms) {
   const { algorithm, capacity, burst, rate, windowMs, granuleMs, lifeMs, returnMs } = terms;
-  const wholeMs = algorithm === 'token-bucket' ? burst / rate : 2 * windowMs + lifeMs;
   return {
     algorithm,
     capacity,
@@ -170,7 +160,6 @@ function itemOf({ want, back }: QuotaDraw, terms: QuotaTerms) {
     granule: granuleMs,
     life: lifeMs,
     returns: returnMs,
-    ttl: Math.ceil(2 * wholeMs + MORE_TTL_MS),
     want,
     back: back.map(({ count: many, drawnMs }) => [many, drawnMs]),
   };

@@ -9,6 +9,9 @@ import {
 } from '../../protocol/quotas/presence.ts';
 import { LEASE_MS } from '../../protocol/quotas/quota-terms.ts';
 
+/** What is known of a bucket is kept for so long after it is as if never used, in ms. */
+const KEPT_MS = 60_000;
+
 /** A Lua script, known to Redis by its SHA-1. */
 export interface Script {
   readonly lua: string;
@@ -130,6 +133,9 @@ local function least(window)
   return smallest
 end
 
+-- A bucket that is whole again is as one that is not there: names are the callers' to choose, and many.
+local function kept(key, whole) redis.call('PEXPIRE', key, math.ceil(whole) + ${KEPT_MS}) end
+
 local kinds = {}
 
 local bucket = {}
@@ -180,7 +186,7 @@ function bucket.reset(b) return math.max(0, (b.burst - b.level) / b.rate) end
 function bucket.write(b)
   redis.call('HSET', b.key, 'level', num(b.level), 'at', num(b.at), 'rested', num(b.rested), 'out', num(b.out),
     'before', num(b.before), 'slot', num(b.slot))
-  redis.call('PEXPIRE', b.key, b.ttl)
+  kept(b.key, bucket.reset(b))
 end
 
 -- Granules of debits in a sorted set by their end, as 'number:count'; their sum stands apart.
@@ -204,7 +210,8 @@ function window.read(b)
   local old = num(now - b.window)
   for _, text in ipairs(redis.call('ZRANGEBYSCORE', b.extra, '-inf', old)) do
     local _, count = granule(text)
-    b.sum = b.sum - count
+    -- What is not there any more must not be in the sum that is kept.
+    b.sum, b.mended = b.sum - count, true
   end
   redis.call('ZREMRANGEBYSCORE', b.extra, '-inf', old)
   if redis.call('EXISTS', b.extra) == 0 then b.sum = 0 end
@@ -248,8 +255,10 @@ function window.reset(b)
   return last and math.max(0, granule(last) * b.granule + b.window - now) or 0
 end
 function window.write(b)
-  redis.call('SET', b.key, num(b.sum), 'PX', b.ttl)
-  redis.call('PEXPIRE', b.extra, b.ttl)
+  local whole = window.reset(b)
+  redis.call('SET', b.key, num(b.sum))
+  kept(b.key, whole)
+  kept(b.extra, whole)
 end
 
 local estimate = {}
@@ -293,7 +302,7 @@ function estimate.reset(b)
 end
 function estimate.write(b)
   redis.call('HSET', b.key, 'index', num(b.index), 'current', num(b.current), 'previous', num(b.previous))
-  redis.call('PEXPIRE', b.key, b.ttl)
+  kept(b.key, estimate.reset(b))
 end
 
 -- Holders of places, as 'count:until'.
@@ -304,7 +313,12 @@ function places.read(b)
   local holders = redis.call('HGETALL', b.key)
   for i = 1, #holders, 2 do
     local count, ends = granule(holders[i + 1])
-    if ends <= now or ends > now + b.life + LATER then redis.call('HDEL', b.key, holders[i])
+    if ends > now + b.life + LATER then
+      -- Redis' clock went back: requests are under way as before.
+      ends = now + b.life
+      redis.call('HSET', b.key, holders[i], num(count) .. ':' .. num(ends))
+    end
+    if ends <= now then redis.call('HDEL', b.key, holders[i])
     else
       b.held = b.held + count
       if holders[i] == member then b.mine = count else b.last = math.max(b.last, ends) end
@@ -356,7 +370,7 @@ for _, b in ipairs(items) do
     if none then count = b.mine end
     if count > 0 then
       redis.call('HSET', b.key, member, num(count) .. ':' .. num(now + b.life))
-      redis.call('PEXPIRE', b.key, b.ttl)
+      kept(b.key, b.life)
       b.last = math.max(b.last, now + b.life)
     else redis.call('HDEL', b.key, member) end
     b.held = b.held - b.mine + count
@@ -382,14 +396,16 @@ end
 return 1
 `);
 
-/** A member draws no more. ARGV[1]: the member; KEYS[3 ...]: places that it may hold. */
+/** A member draws no more. ARGV[1]: the member. */
 export const LEAVE = script(`
 local before = redis.call('HGET', KEYS[2], ARGV[1])
 if before then
   redis.call('HDEL', KEYS[2], ARGV[1])
   local shares = tonumber(redis.call('HGET', KEYS[1], 'shares') or 0) - 1 / tonumber(string.match(before, ':(.+)'))
-  redis.call('HSET', KEYS[1], 'shares', string.format('%.17g', math.max(0, shares)))
+  -- What has expired would never expire again.
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    redis.call('HSET', KEYS[1], 'shares', string.format('%.17g', math.max(0, shares)))
+  end
 end
-for i = 3, #KEYS do redis.call('HDEL', KEYS[i], ARGV[1]) end
 return 1
 `);

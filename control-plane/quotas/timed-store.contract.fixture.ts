@@ -107,6 +107,16 @@ export function timedStoreContract(name: string, open: Open): void {
     },
   );
 
+  contract('of a window that is looked at only, what has ended is there again', async (store, { pass }) => {
+    assert.equal((await get(store, 'a', window, 50)).granted, 50);
+    await pass(500, 'a');
+    assert.equal((await get(store, 'a', window, 30)).granted, 30);
+    await pass(600, 'a');
+    assert.equal((await get(store, 'a', window, 0)).remaining, 70);
+    assert.equal((await get(store, 'a', window, 0)).remaining, 70);
+    assert.equal((await get(store, 'a', window, 100)).granted, 70);
+  });
+
   contract('an estimate counts the last window by what is in sight of it', async (store, { pass }) => {
     assert.equal((await get(store, 'a', estimate, 1000)).granted, 100);
     assert.equal((await get(store, 'a', estimate, 1)).granted, 0);
@@ -131,6 +141,22 @@ export function timedStoreContract(name: string, open: Open): void {
       await pass(700, 'a', 'b');
       const { granted, remaining } = await get(store, 'b', places, 10);
       assert.deepEqual([granted, remaining], [10, 0]);
+    },
+  );
+
+  contract(
+    'places of who left are held for a while: only its connection may be gone, and its requests go on',
+    async (store, { pass }) => {
+      assert.equal((await get(store, 'a', places, 10)).granted, 10);
+      store.leave(SERVICE, 'a');
+      assert.equal((await get(store, 'b', places, 10)).granted, 0);
+      await pass(600, 'b');
+      assert.equal((await get(store, 'a', places, 10)).granted, 10);
+      await pass(600, 'a', 'b');
+      assert.equal((await get(store, 'b', places, 10)).granted, 0);
+      store.leave(SERVICE, 'a');
+      await pass(600, 'b');
+      assert.ok((await get(store, 'b', places, 10)).granted > 0);
     },
   );
 

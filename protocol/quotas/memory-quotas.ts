@@ -106,12 +106,9 @@ export class MemoryQuotas {
     for (const member of members) known.presence.touch(member, nowMs);
   }
 
-  /** A member draws no more. */
+  /** A member draws no more. Its places end by themselves: its requests may go on, and it may come back by another way. */
   leave(service: ServiceKey, member: string): void {
-    const known = this.services.get(service);
-    if (known === undefined) return;
-    known.presence.leave(member);
-    for (const { places } of known.entries.values()) places.hold(member, 0, 0);
+    this.services.get(service)?.presence.leave(member);
   }
 
   private serviceOf(service: ServiceKey, nowMs: number): ServiceQuotas {
