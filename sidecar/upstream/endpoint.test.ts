@@ -421,6 +421,20 @@ test('a new connector closes what the old one made, and makes what comes next', 
   await until('the old one is closed', () => backend.connections.every(({ ended }) => ended));
 });
 
+test('who waits for a stream can give up after new credentials came, and is never called', async (context) => {
+  const { endpoint, use, backend } = await pool(context);
+  const gone = waiter();
+  assert.equal(endpoint.acquire(gone, HTTP_2), undefined);
+  endpoint.setConnector(plainConnector(backend.address));
+  endpoint.cancel(gone);
+  assert.equal(use.pending, 0);
+  await until(
+    'the end of what nobody wants',
+    () => backend.connections.length === 1 && use.connections === 0,
+  );
+  assert.deepEqual([gone.connection, gone.failures], [undefined, []]);
+});
+
 test('an endpoint speaks mTLS if it has an identity to prove', async (context) => {
   const { endpoint } = poolOf(context, NEVER);
   assert.equal(endpoint.mtls, false);

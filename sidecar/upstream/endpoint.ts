@@ -105,8 +105,7 @@ export class Endpoint implements ConnectionOwner, Timed {
     this.connector = connector;
     this.http2Connector = http2Connector;
     this.closeIdle();
-    this.http2?.retire();
-    this.http2 = undefined;
+    this.http2?.renew(http2Connector);
   }
 
   /** Requests go to it: it is healthy and not ejected. */
