@@ -498,7 +498,8 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
       this.webSocket.forward(this.downstream, upstream, bytes, start, end);
     } else if (upstream !== undefined) {
       const ready = this.body.forward(upstream, this.downstream.transport, bytes, start, end);
-      if (!ready) this.downstream.pauseRequest();
+      // Another attempt may be made before this upstream says that it takes more.
+      if (!ready) this.stopClient();
     } else if (this.phase === CONNECTING || this.phase === HELD) {
       this.body.hold(bytes, start, end);
     }
@@ -528,12 +529,16 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
   }
 
   onRequestWritable(): void {
+    this.clientHeld = false;
     this.downstream.resumeRequest();
   }
 
   /** Nobody takes the request's body yet. */
   private holdClient(): void {
-    if (this.body.ended || this.head.bodyLength === 0) return;
+    if (!this.body.ended && this.head.bodyLength !== 0) this.stopClient();
+  }
+
+  private stopClient(): void {
     this.clientHeld = true;
     this.downstream.pauseRequest();
   }
