@@ -30,6 +30,8 @@ export class ScriptedCall implements Upstream {
   state: 'waits' | 'connected' | 'sent' | 'headed' | 'over' = 'waits';
   /** How it ended, '' before. */
   how = '';
+  /** It has said that it did not begin. */
+  refused = false;
   request: OutgoingRequest | undefined = undefined;
   body = '';
   bodyEnded = false;
@@ -83,6 +85,7 @@ export class ScriptedCall implements Upstream {
   fail(how: Partial<UpstreamFailure> = {}): void {
     const { handler } = this;
     this.finish('failed');
+    this.refused = how.refused === true;
     handler?.onResponseFailed({
       problem: undefined,
       error: undefined,
@@ -228,6 +231,8 @@ interface Script {
   readonly filters?: readonly Filter[];
   /** The configuration comes later. */
   readonly waits?: boolean;
+  /** Whether the next attempt has a connection at once. */
+  pooled?(): boolean;
 }
 
 /** A relay between a client and servers that do what a test says, in a time that goes as it says. */
@@ -253,8 +258,11 @@ export function scriptedRelay(context: TestContext, script: Script = {}) {
   for (const endpoint of cluster.endpoints)
     Object.assign(endpoint, {
       acquire(waiter: ConnectionWaiter, of: number) {
-        calls.push(new ScriptedCall(endpoint.address, of, waiter));
-        return undefined;
+        const call = new ScriptedCall(endpoint.address, of, waiter);
+        calls.push(call);
+        if (script.pooled?.() !== true) return undefined;
+        call.state = 'connected';
+        return call;
       },
       cancel(waiter: ConnectionWaiter) {
         for (const call of calls) if (call.state === 'waits' && call.isOf(waiter)) call.cancelled();
@@ -295,12 +303,13 @@ export function scriptedRelay(context: TestContext, script: Script = {}) {
       if (call === undefined) throw new Error('there was no attempt');
       return call;
     },
-    /** A request with this body, or one whose body is still to come. */
-    request(method = 'GET', body: string | undefined = '', ...lines: string[]): void {
-      const length = method === 'GET' ? '' : `Content-Length: ${body?.length ?? 100_000}\r\n`;
+    /** A request with this body, or of so many bytes that are still to come. */
+    request(method = 'GET', body: string | number = '', ...lines: string[]): void {
+      const bytes = typeof body === 'number' ? body : body.length;
+      const length = method === 'GET' ? '' : `Content-Length: ${bytes}\r\n`;
       const more = lines.map((line) => `${line}\r\n`).join('');
       relay.onRequest(headOf('request', `${method} / HTTP/1.1\r\nHost: app\r\n${length}${more}\r\n`));
-      if (body === undefined) return;
+      if (typeof body === 'number') return;
       if (body !== '') this.data(body);
       relay.onRequestEnd(undefined);
     },
