@@ -67,6 +67,7 @@ function serverActs(random: Random, call: ScriptedCall): void {
 function clientActs(random: Random, script: Script, sending: Sending): void {
   const { relay, client } = script;
   if (sending.gone || client.answer?.ended || client.aborted) return;
+  const dice = random();
   if (!sending.ended && !client.paused) {
     const end = Math.min(sending.whole.length, sending.sent + Math.floor(random() ** 4 * 50_000));
     script.data(sending.whole.slice(sending.sent, end));
@@ -75,10 +76,10 @@ function clientActs(random: Random, script: Script, sending: Sending): void {
       sending.ended = true;
       relay.onRequestEnd(undefined);
     }
-  } else if (random() < 0.01) {
+  } else if (dice < 0.01) {
     sending.gone = true;
     relay.onDisconnected();
-  } else if (random() < 0.01 && sending.ended) relay.onHalfClosed();
+  } else if (dice < 0.02 && sending.ended) relay.onHalfClosed();
 }
 
 /** Everybody does well from now on: the request must come to its end. */
