@@ -241,6 +241,12 @@ test('a stream that began before it was half-open is no probe, however quickly i
   assert.equal(stateOf('a'), 'half-open');
 });
 
+test('of what a server calls its failure, no more is remembered than a reason code has', (context) => {
+  const { attempt, of } = service(context, 'ab');
+  attempt('a', 'y'.repeat(60_000));
+  assert.equal(of('a').circuit?.failures[0]?.result, 'y'.repeat(64));
+});
+
 test('a retry is never a probe', (context) => {
   const { cluster, clock, attempts, of, picked } = service(context, 'ab');
   attempts('a', 5, '503');
