@@ -82,6 +82,10 @@ export class CircuitBreaker {
   /** These are all that may get requests. Told after each change: who stands in for the ejected is one of them. */
   know(endpoints: readonly Endpoint[]): void {
     this.endpoints = endpoints;
+    // They may be healthy because nobody checks them any more.
+    for (const [endpoint, circuit] of this.circuits)
+      if (circuit.state === 'open' && circuit.wheelSlot < 0 && endpoint.healthy)
+        this.halfOpen(endpoint, circuit);
     this.available = endpoints.filter((endpoint) => endpoint.available).length;
     const ejected = endpoints.filter(({ circuit }) => circuit?.ejected);
     this.note =
@@ -96,11 +100,8 @@ export class CircuitBreaker {
 
   /** Health checks found something: who is ejected and unhealthy is not probed. */
   healthChanged(): void {
-    for (const [endpoint, circuit] of this.circuits) {
-      const due = circuit.state === 'open' && circuit.wheelSlot < 0;
-      if (due && endpoint.healthy) this.halfOpen(endpoint, circuit);
-      else if (circuit.state === 'half-open' && !endpoint.healthy) this.stopProbing(endpoint, circuit);
-    }
+    for (const [endpoint, circuit] of this.circuits)
+      if (circuit.state === 'half-open' && !endpoint.healthy) this.stopProbing(endpoint, circuit);
     this.parts.onChange();
   }
 

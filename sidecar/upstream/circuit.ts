@@ -1,3 +1,4 @@
+import { detached } from '../telemetry/detached.ts';
 import type { Timed } from '../transport/timer-wheel.ts';
 import { RollingCount } from './rolling-count.ts';
 
@@ -6,6 +7,8 @@ export type CircuitState = 'closed' | 'open' | 'half-open';
 
 /** So many failures are remembered. */
 const REMEMBERED = 5;
+/** The reason code of another Tulle is its server's to choose. */
+const LONGEST = 64;
 
 /** One failed attempt: its status or the code of what went wrong, and when (wall clock, ms). */
 export interface RecordedFailure {
@@ -67,6 +70,6 @@ export class Circuit implements Timed {
 
   remember(result: string): void {
     if (this.failures.length === REMEMBERED) this.failures.shift();
-    this.failures.push({ result, atMs: Date.now() });
+    this.failures.push({ result: detached(result.slice(0, LONGEST)), atMs: Date.now() });
   }
 }
