@@ -13,6 +13,8 @@ import { GATEWAY, NAMESPACE } from './topology.ts';
 const PATIENCE_MS = 60_000;
 /** Nobody but the client itself sees that an opaque peer is silent. */
 const TCP_PATIENCE_MS = 15_000;
+/** Of each client: what hits one endpoint is to hit some of them. */
+const TCP_CONNECTIONS = 3;
 const STREAM_LINES = 8;
 const CHAT_MESSAGES = 5;
 const AT_ONCE = 400;
@@ -144,7 +146,7 @@ export class Traffic {
       ...['client-a', 'client-b'].map(
         (entry): Way => ({
           ...{ kind: `tcp ${entry}`, of: 'opaque', entry, services: ['store'], perSecond: 10 },
-          send: (id) => this.tcpClient(entry).ask(id),
+          send: (id) => this.tcpClient(entry, this.count % TCP_CONNECTIONS).ask(id),
         }),
       ),
     ];
@@ -275,12 +277,13 @@ export class Traffic {
     return client;
   }
 
-  private tcpClient(entry: string): TcpClient {
-    const known = this.tcp.get(entry);
+  private tcpClient(entry: string, number: number): TcpClient {
+    const name = `${entry} ${number}`;
+    const known = this.tcp.get(name);
     if (known !== undefined) return known;
     const bound = this.mesh.entry(entry).ready.outboundServices as Record<string, string>;
     const client = new TcpClient(bound[`${NAMESPACE}/store`] ?? '');
-    this.tcp.set(entry, client);
+    this.tcp.set(name, client);
     return client;
   }
 }

@@ -27,8 +27,12 @@ test('without any healthy endpoint of a service on its way a request may fail', 
 
 test('what never got to an application can be sent again, so that one healthy endpoint is enough for it too', () => {
   const impairments = [impairmentOf(['orders-0'])];
-  const failed = failedRequest({ of: 'once', reason: 'connect-failed' });
+  const attempt = '  attempt 1: 127.0.0.1:80 at +0.0 ms -> connect-failed after 0.2 ms\n';
+  const failed = failedRequest({ of: 'once', reason: 'connect-failed', explanation: attempt });
   assert.deepEqual(lost({ requests: [failed], impairments }), ['r1']);
+  // That of an endpoint's sidecar is a response of the endpoint.
+  const answered = { ...failed, explanation: attempt.replace('connect-failed', '503') };
+  assert.deepEqual(lost({ requests: [answered], impairments }), []);
   assert.deepEqual(lost({ requests: [failed], impairments: [impairmentOf(['orders-0', 'orders-1'])] }), []);
 });
 

@@ -61,12 +61,17 @@ export function excuseOf(request: SentRequest, evidence: Evidence): Excuse | und
     const illAtOnce = allIll(all, during, startMs);
     if (illAtOnce !== undefined) return excuse('no endpoint was well', illAtOnce);
   }
-  if (of !== 'safe' && !NOT_RUN.has(reason)) {
+  if (of !== 'safe' && !neverRan(request)) {
     const ill = during.filter(({ parts }) => parts.some((part) => endpoints.flat().includes(part)));
     if (ill.length > 0) return excuse('it may have run', ill);
   }
   const stalled = evidence.stalls.some(({ fromMs, toMs }) => fromMs <= endMs && toMs >= startMs);
   return TIMED.has(reason) && stalled ? excuse('the machine had no time', []) : undefined;
+}
+
+/** By its caller's own sidecar: what an endpoint's sidecar answers is a response, whatever it says. */
+function neverRan({ reason, explanation = '' }: SentRequest): boolean {
+  return NOT_RUN.has(reason) && explanation.includes(` -> ${reason} `);
 }
 
 function excuse(rule: Excuse['rule'], impairments: readonly Impairment[]): Excuse {
