@@ -30,7 +30,7 @@ function chaos(...args: readonly string[]) {
 test('a short storm on real processes keeps every invariant, and its seed and result are written down', async (context) => {
   const folder = temporaryFolder(context);
   const results = join(folder, 'chaos.json');
-  const storm = ['--seed', '7', '--storm', '20', '--load', '0.15', '--leaf-life', '300'];
+  const storm = ['--seed', '7', '--storm', '18', '--load', '0.15', '--leaf-life', '300'];
   const { code, out, err } = await chaos(
     ...storm,
     '--faults',

@@ -138,7 +138,8 @@ export const garbleLink: Fault = {
 export const silentControlPlane: Fault = {
   name: 'silent-control-plane',
   aim: 'control-plane',
-  lastsMs: [3_000, 8_000],
+  // Data planes that have nothing to say ask every 5 s whether it is there.
+  lastsMs: [6_000, 10_000],
   async strike(mesh, target, lastsMs) {
     const { link } = mesh.controlPlane(target);
     const before = link.felt;

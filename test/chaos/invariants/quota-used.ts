@@ -2,8 +2,8 @@ import type { Evidence, Interval, Invariant, KnownQuota, Strike } from '../evide
 
 /** While nothing is ill, a service gets at least so much of its quota. */
 const LEAST_USED = 0.7;
-/** Shorter ones say little of so few requests. */
-const LEAST_MS = 2_000;
+/** Shorter ones say little of so few requests: an answer of Redis that is late on a busy machine costs a second. */
+const LEAST_MS = 4_000;
 /** So long after a fault quotas are drawn as before: a Redis that is empty gives nothing for a second. */
 const SETTLE_MS = 3_000;
 /** A store that answered too late is asked again four times a second. */
