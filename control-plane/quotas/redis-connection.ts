@@ -126,6 +126,7 @@ class Connection implements RedisConnection {
   private readonly client: Redis | Cluster;
   private readonly open: () => Redis | Cluster;
   private subscriber: Redis | Cluster | undefined = undefined;
+  private listening: NodeJS.Timeout | undefined = undefined;
   private readonly secrets: readonly string[];
   private readonly answerMs: number;
   private readonly log: Log;
@@ -300,6 +301,7 @@ class Connection implements RedisConnection {
     subscriber.on('error', () => {}); // the other connection tells
     subscriber.on('ready', () => void subscriber.subscribe(channel).catch(() => {}));
     subscriber.on('message', (_channel: string, message: string) => listener(message));
+    this.listening = keepListening(subscriber);
   }
 
   numbers(): RedisNumbers {
@@ -310,8 +312,33 @@ class Connection implements RedisConnection {
 
   close(): Promise<void> {
     this.closed = true;
+    clearInterval(this.listening);
     this.client.disconnect();
     this.subscriber?.disconnect();
     return Promise.resolve();
   }
+}
+
+/**
+ * Who only listens does not notice that nobody speaks any more: it is asked, and given up for a new connection if it
+ * does not answer. Of a Cluster only the connections for commands are asked.
+ */
+function keepListening(subscriber: Redis | Cluster): NodeJS.Timeout {
+  let isAsked = false;
+  const answered = (): void => {
+    isAsked = false;
+  };
+  subscriber.on('ready', answered);
+  subscriber.on('close', answered);
+  const ask = (): void => {
+    if (isAsked) {
+      isAsked = false;
+      subscriber.disconnect(true);
+      return;
+    }
+    // One that is connected and not ready waits for the answers of its handshake.
+    isAsked = subscriber.status === 'ready' || subscriber.status === 'connect';
+    if (subscriber.status === 'ready') subscriber.ping().then(answered, () => {}); // else it is given up
+  };
+  return setInterval(ask, DEAD_MS).unref();
 }

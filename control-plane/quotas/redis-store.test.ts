@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import type { TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { parseStoreAddress } from '../../protocol/quotas/store-address.ts';
+import { FaultProxy } from '../../test/chaos/fault-proxy.ts';
 import { redisProcess } from '../../test/fixture/redis.ts';
 import { until } from '../../test/fixture/wait.ts';
 import { storeContract } from './quota-store.contract.fixture.ts';
@@ -30,3 +31,22 @@ async function storeOf(
 storeContract('Redis', async (context) =>
   storeOf(context, `redis://${(await redisProcess(context)).address}`),
 );
+
+test('a connection that only listens, and whose other side is gone without a word, is given up: news come again', async (context) => {
+  const redis = await redisProcess(context);
+  const link = await FaultProxy.open(() => redis.address);
+  context.after(() => link.close());
+  const listening = await storeOf(context, `redis://${link.address}`);
+  const speaking = await storeOf(context, `redis://${redis.address}`);
+  let heard = 0;
+  listening.onAnnounced(() => heard++);
+  const untilHeard = (more: number): Promise<void> =>
+    until('news', () => {
+      speaking.announce('t/app', [{ quota: 't/app#0', tokens: 5, perMs: 1_000, burst: 5 }]);
+      return heard >= more;
+    });
+  await untilHeard(1);
+  link.cut();
+  // Nobody draws here, so that nothing else notices it.
+  await untilHeard(heard + 1);
+});

@@ -270,6 +270,19 @@ test('without a certificate nobody is asked; the first one starts the connection
   assert.equal(plane.streams.length, 1);
 });
 
+test('a new certificate says that a control plane is back: it is asked at once, however long it was away', async (context) => {
+  context.mock.method(Math, 'random', () => 1e6); // it would wait for a day
+  const dead = await deadAddress(context, authority);
+  const addresses = [dead];
+  const source = new Given(identity);
+  const { subscription } = follow(context, addresses, source);
+  await until('the failure', () => subscription.state().lastError !== undefined);
+  const plane = await standIn(context, authority);
+  addresses.splice(0, 1, plane.address);
+  source.give(await authority.identity('shop/web'));
+  await stream(plane);
+});
+
 test('a refusal of the stream is told with its status', async (context) => {
   const plane = await standIn(context, authority);
   plane.onResources = ({ stream: refused }) => {

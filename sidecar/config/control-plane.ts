@@ -63,9 +63,14 @@ class ControlPlaneSubscription implements Subscription, SubscriptionSessions {
 
   constructor(options: SubscriptionOptions) {
     this.options = options;
-    // Without a certificate there is nobody to be: the first one starts the first connection.
+    // Without a certificate there is nobody to be: the first one starts the first connection. Who gets a new one
+    // while all were away knows that one is back.
     this.stopListening = options.identity.onChange(() => {
-      if (this.session === undefined && this.timer === undefined) this.connect();
+      if (this.session !== undefined) return;
+      clearTimeout(this.timer);
+      this.timer = undefined;
+      this.failures = 0;
+      this.connect();
     });
     if (options.identity.current() !== undefined) this.connect();
   }

@@ -5,9 +5,8 @@ import type { Log } from '../log.ts';
 import { openControlSession } from './control-session.ts';
 import type { Identity, IdentitySource } from './identity.ts';
 import { readIdentity } from './read-identity.ts';
+import { requestPauseMs } from './request-pause.ts';
 
-const FIRST_BACKOFF_MS = 100;
-const LAST_BACKOFF_MS = 15_000;
 const REQUEST_MS = 10_000;
 const MAX_RESPONSE = 256 * 1024;
 
@@ -86,8 +85,13 @@ class RequestedIdentity implements IdentitySource {
         { error: this.error },
         this.identity === undefined ? 'no certificate yet' : 'the certificate could not be renewed yet',
       );
-      this.again(Math.random() * Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.failures++));
+      this.again(requestPauseMs(this.failures++, this.valid !== undefined));
     }
+  }
+
+  /** What it can still prove itself by. */
+  private get valid(): Identity | undefined {
+    return this.identity !== undefined && this.identity.notAfter > Date.now() ? this.identity : undefined;
   }
 
   private again(afterMs: number): void {
@@ -98,8 +102,7 @@ class RequestedIdentity implements IdentitySource {
     const { controlPlane, bundle, token } = this.options;
     const address = controlPlane[this.turn++ % controlPlane.length] ?? '';
     const { keyPem, csrPem } = createCertificateRequest();
-    const valid =
-      this.identity !== undefined && this.identity.notAfter > Date.now() ? this.identity : undefined;
+    const { valid } = this;
     const roots = this.identity === undefined || this.rootUnknown ? bundle() : this.identity.bundlePem;
     const session = openControlSession(address, roots, valid);
     this.session = session;

@@ -1,4 +1,4 @@
-import type { Arrival, Evidence, Impairment, SentRequest } from './evidence.ts';
+import type { Arrival, Evidence, Impairment, KnownQuota, SentRequest, Strike } from './evidence.ts';
 
 /** A storm in which nothing happened, with some things that did. */
 export function evidenceOf(given: Partial<Evidence> = {}): Evidence {
@@ -15,6 +15,7 @@ export function evidenceOf(given: Partial<Evidence> = {}): Evidence {
     memory: [],
     unrecovered: [],
     quotas: [],
+    strikes: [],
     ...given,
   };
 }
@@ -52,3 +53,15 @@ export function arrivalOf(given: Partial<Arrival> = {}): Arrival {
 export function impairmentOf(parts: readonly string[], given: Partial<Impairment> = {}): Impairment {
   return { fault: 'kill-application', parts, fromMs: 0, toMs: 1_000, ...given };
 }
+
+/** kill-redis, which hit, from 0 to 1000 ms. */
+export function strikeOf(given: Partial<Strike> = {}): Strike {
+  const named = { fault: 'kill-redis', aim: 'redis', target: 'redis' } as const;
+  return { ...named, fromMs: 0, toMs: 1_000, sign: '1 processes ended by SIGKILL', ...given };
+}
+
+/** 10 in a second and 10 at once, for orders, in the first minute. */
+export const QUOTA: KnownQuota = {
+  ...{ service: 'orders', tokens: 10, perMs: 1_000, burst: 10 },
+  ...{ fromMs: 0, toMs: 60_000 },
+};

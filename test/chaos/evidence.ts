@@ -1,3 +1,5 @@
+import type { Aim } from './schedule.ts';
+
 /** Times are in ms of the machine's monotonic clock, the same for all its processes. */
 export function nowMs(): number {
   return Number(process.hrtime.bigint() / 1000n) / 1000;
@@ -21,7 +23,7 @@ export interface SentRequest {
   readonly services: readonly string[];
   readonly startMs: number;
   readonly endMs: number;
-  /** Whole, and by a status of success. */
+  /** Whole, and by a status of success; or refused by the quota that its service has. */
   readonly ok: boolean;
   /** 0: no head of a response came. */
   readonly status: number;
@@ -64,7 +66,16 @@ interface MemoryReading {
   readonly after: number;
 }
 
-/** A quota that a service has: `tokens` in any `perMs`, and `burst` at once. */
+/** A fault as it came, from its begin until what it hit was as before. */
+export interface Strike extends Interval {
+  readonly fault: string;
+  readonly aim: Aim;
+  readonly target: string;
+  /** What shows that it really hit; '': nothing does. */
+  readonly sign: string;
+}
+
+/** A quota that a service has, of all callers together: in any window of T no more than `burst` and `tokens` for each `perMs` of T. */
 export interface KnownQuota extends Interval {
   readonly service: string;
   readonly tokens: number;
@@ -87,6 +98,7 @@ export interface Evidence {
   /** What did not come back after a fault, in words. */
   readonly unrecovered: readonly string[];
   readonly quotas: readonly KnownQuota[];
+  readonly strikes: readonly Strike[];
 }
 
 export interface Violation {

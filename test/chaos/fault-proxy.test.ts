@@ -131,6 +131,51 @@ test('on a silent link nothing arrives, on old connections nor on new ones', asy
   assert.deepEqual([old.received, young.received], ['hello', '']);
 });
 
+test('a client that ended its side before its link fell silent has given it up', async (context) => {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => {});
+    context.after(() => socket.destroy());
+    // Says its last word only when it is asked to: long after the client's.
+    server.on('last-word', () => socket.write('bye'));
+    socket.resume();
+    socket.on('end', () => server.emit('client-ended'));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const bound = server.address();
+  const proxy = await FaultProxy.open(
+    () => `127.0.0.1:${bound !== null && typeof bound === 'object' ? bound.port : 0}`,
+  );
+  context.after(async () => {
+    await proxy.close();
+    server.close();
+  });
+  const peer = await peerOf(context, proxy);
+  const ended = once(server, 'client-ended');
+  peer.socket.end('hello');
+  await ended;
+  proxy.weather = { kind: 'silent' };
+  server.emit('last-word');
+  await until('no connection', () => proxy.connections === 0);
+});
+
+test('what acts on connections is counted, what passes in clear weather is not', async (context) => {
+  const proxy = await proxied(context);
+  const peer = await peerOf(context, proxy);
+  await echo(peer, 'hello');
+  assert.equal(proxy.felt, 0);
+  proxy.weather = { kind: 'late', ms: 1 };
+  await echo(peer, 'hello');
+  assert.equal(proxy.felt, 2, 'one piece each way');
+  proxy.clear();
+  proxy.cut();
+  assert.equal(proxy.felt, 2, 'nobody has noticed the cut yet');
+  peer.socket.write('anybody there?');
+  await until('the loss', () => proxy.felt === 3);
+  proxy.weather = { kind: 'refusing' };
+  await peerOf(context, proxy).catch(() => undefined);
+  await until('the refusal', () => proxy.felt === 4);
+});
+
 test('garbage comes that nobody sent', async (context) => {
   const proxy = await proxied(context);
   const peer = await peerOf(context, proxy);

@@ -25,6 +25,8 @@ const GARBAGE = Buffer.from('\u0000\u00ffGARBAGE \r\n\r\n\u0016\u0003\u0001', 'l
 export class FaultProxy {
   readonly address: string;
   weather: Weather = CLEAR;
+  /** Connections that were refused, broken or garbled, and pieces that were held up or lost, since the start. */
+  felt = 0;
   private readonly server: Server;
   private readonly links = new Set<Link>();
   private readonly target: () => string;
@@ -35,7 +37,7 @@ export class FaultProxy {
     this.target = target;
   }
 
-  /** `target`: HOST:PORT, asked at each connection. */
+  /** `target`: HOST:PORT or the path of a Unix socket, asked at each connection. */
   static async open(target: () => string): Promise<FaultProxy> {
     const server = createServer({ allowHalfOpen: true, noDelay: true });
     server.listen(0, '127.0.0.1');
@@ -59,6 +61,7 @@ export class FaultProxy {
   /** Every connection ends by a TCP reset, on both sides. */
   reset(): void {
     for (const { near, far } of this.links) {
+      this.felt++;
       near.resetAndDestroy();
       far?.resetAndDestroy();
     }
@@ -67,7 +70,7 @@ export class FaultProxy {
   /** Every connection loses its far side; the near one is not told, as when a machine loses power. */
   cut(): void {
     for (const link of this.links) {
-      link.silent = true;
+      fallSilent(link);
       link.far?.destroy();
       // What is sent is taken, as by a kernel's buffer, and goes nowhere.
       link.near.resume();
@@ -78,6 +81,7 @@ export class FaultProxy {
   garble(): void {
     for (const { near, far, silent } of this.links) {
       if (silent) continue;
+      this.felt++;
       near.write(GARBAGE);
       far?.write(GARBAGE);
     }
@@ -95,11 +99,13 @@ export class FaultProxy {
 
   private join(near: Socket): void {
     if (this.weather.kind === 'refusing') {
+      this.felt++;
       near.on('error', () => {});
       near.resetAndDestroy();
       return;
     }
     const silent = this.weather.kind === 'silent';
+    if (silent) this.felt++;
     const far = silent ? undefined : this.connectFar();
     const link: Link = { near, far, silent };
     this.links.add(link);
@@ -124,8 +130,10 @@ export class FaultProxy {
   }
 
   private connectFar(): Socket {
-    const [host = '', port = ''] = this.target().split(':');
-    const far = connect({ host, port: Number(port), noDelay: true, allowHalfOpen: true });
+    const target = this.target();
+    const [host = '', port = ''] = target.split(':');
+    const where = target.startsWith('/') ? { path: target } : { host, port: Number(port), noDelay: true };
+    const far = connect({ ...where, allowHalfOpen: true });
     far.on('error', () => {});
     return far;
   }
@@ -139,7 +147,8 @@ export class FaultProxy {
     };
     from.on('data', (bytes: Buffer) => {
       const { weather } = this;
-      if (weather.kind === 'silent') link.silent = true;
+      if (weather.kind === 'silent') fallSilent(link);
+      if (link.silent || weather.kind === 'late' || weather.kind === 'narrow') this.felt++;
       if (link.silent) return;
       const write = (): void => {
         if (!to.write(bytes)) from.pause();
@@ -157,6 +166,12 @@ export class FaultProxy {
     to.on('drain', () => from.resume());
     from.on('end', () => inTurn(this.weather.kind === 'late' ? this.weather.ms : 0, () => to.end()));
   }
+}
+
+/** Whoever has ended its side already has given it up. */
+function fallSilent(link: Link): void {
+  link.silent = true;
+  if (link.near.readableEnded) link.near.destroy();
 }
 
 function until(dueMs: number): Promise<void> | undefined {

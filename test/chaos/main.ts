@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { FAULTS } from './faults/all.ts';
 import type { Fault } from './faults/fault.ts';
 import { type ChaosOptions, chaosOptions } from './options.ts';
-import { failureText, keepEvidence, recordOf, type StormRecord, summaryOf } from './report.ts';
+import { failureText, keepEvidence, neverStruck, recordOf, type StormRecord, summaryOf } from './report.ts';
 import { runStorm } from './storm.ts';
 
 const SEEDS = 2 ** 31;
@@ -24,7 +24,9 @@ async function main(args: readonly string[]): Promise<void> {
   console.log(
     `${records.length} storms, ${failed.length} failed${failed.length > 0 ? `: seeds ${failed.map((one) => one.seed).join(' ')}` : ''}`,
   );
-  process.exitCode = failed.length === 0 ? 0 : 1;
+  const idle = neverStruck(records);
+  if (idle.length > 0) console.log(`BROKEN FAULTS, which nothing ever felt: ${idle.join(', ')}`);
+  process.exitCode = failed.length === 0 && idle.length === 0 ? 0 : 1;
 }
 
 async function storm(seed: number, faults: readonly Fault[], options: ChaosOptions): Promise<StormRecord> {
@@ -38,9 +40,8 @@ async function storm(seed: number, faults: readonly Fault[], options: ChaosOptio
     say: (line) => console.log(line),
   });
   const record = recordOf(result);
-  if (record.passed) {
-    console.log(`seed ${seed} passed: ${summaryOf(result)}`);
-  } else {
+  console.log(`seed ${seed} ${record.passed ? 'passed' : 'failed'}: ${summaryOf(result, record)}`);
+  if (!record.passed) {
     const folder = join(options.logs, String(seed));
     keepEvidence(result, folder);
     console.log(failureText(result, folder, replayOf(seed, options)));

@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -7,7 +16,9 @@ import { mintJoinToken } from '../../control-plane/authority/join-token.ts';
 import { until } from '../fixture/wait.ts';
 import { type Impairment, nowMs } from './evidence.ts';
 import { FaultProxy } from './fault-proxy.ts';
+import { lostLookupsFile } from './lost-lookups.ts';
 import { Part } from './part.ts';
+import { RedisServer } from './redis-server.ts';
 import type { Targets } from './schedule.ts';
 import {
   type ChaosService,
@@ -17,6 +28,7 @@ import {
   meshDocument,
   NAMESPACE,
   SERVICES,
+  type StormQuota,
 } from './topology.ts';
 
 const MAIN = join(import.meta.dirname, '../../cli/main.ts');
@@ -24,8 +36,13 @@ const APP = join(import.meta.dirname, 'app.ts');
 const NAMES = join(import.meta.dirname, 'names.ts');
 const TOKEN_MS = 7_200_000;
 const DISK_BYTES = 16 * 1024 * 1024;
-/** A part that is well again may still be told to be ill by those that called it: health checks, backoffs of clients. */
-const SETTLE_MS = 4_000;
+const PAGE_BYTES = 4096;
+/** A part that is well again may still be told to be ill by those that called it: pools, health checks. */
+const SETTLE_MS = 1_000;
+/** Certificates take so long to end, at most. */
+const ORPHANED_MS = 600_000;
+/** Certificates may end meanwhile, and then come the ejections that they caused. */
+const TAKEN_MS = 240_000;
 /** How long a part may take until it is as before. */
 export const RECOVERY_MS = 90_000;
 
@@ -44,6 +61,13 @@ export interface ControlPlane {
   readonly link: FaultProxy;
 }
 
+export interface MeshOptions {
+  readonly leafLifeMs: number;
+  /** Needs root. */
+  readonly withDisk: boolean;
+  readonly quota: StormQuota;
+}
+
 /** The running mesh, and what faults may do to it. */
 export class ChaosMesh {
   readonly dir = mkdtempSync(join(tmpdir(), 'tulle-chaos-'));
@@ -57,25 +81,35 @@ export class ChaosMesh {
   readonly deaths: string[] = [];
   readonly impairments: Impairment[] = [];
   readonly hasDisk: boolean;
-  readonly leafLifeMs: number;
+  /** No control plane is there for long: who is started then waits for one. */
+  isOrphaned = false;
+  readonly redis: RedisServer;
+  private readonly leafLifeMs: number;
+  private readonly quota: StormQuota;
+  private redisProxy: FaultProxy | undefined = undefined;
   private isMounted = false;
   private readonly namesFile = join(this.dir, 'names.json');
   private readonly meshFile = join(this.dir, 'mesh.yaml');
   private readonly parts: Part[] = [];
   private readonly links: FaultProxy[] = [];
 
-  private constructor(leafLifeMs: number, hasDisk: boolean) {
+  private constructor({ leafLifeMs, withDisk, quota }: MeshOptions) {
     this.leafLifeMs = leafLifeMs;
-    this.hasDisk = hasDisk;
+    this.hasDisk = withDisk;
+    this.quota = quota;
     mkdirSync(this.disk);
     mkdirSync(this.ledgers);
+    const dir = join(this.dir, 'redis');
+    mkdirSync(dir);
+    const onDeath = (what: string): void => void this.deaths.push(what);
+    this.redis = new RedisServer({ dir, logFile: this.logFile('redis'), onDeath });
     // A run that is interrupted leaves no disk behind either.
     process.once('exit', this.remove);
   }
 
-  /** Starts all processes; resolves when every sidecar is ready. `withDisk`: needs root. */
-  static async start(leafLifeMs: number, withDisk: boolean): Promise<ChaosMesh> {
-    const mesh = new ChaosMesh(leafLifeMs, withDisk);
+  /** Starts all processes; resolves when every sidecar is ready. */
+  static async start(options: MeshOptions): Promise<ChaosMesh> {
+    const mesh = new ChaosMesh(options);
     try {
       await mesh.startAll();
       return mesh;
@@ -95,7 +129,7 @@ export class ChaosMesh {
       'control-planes': ['control-planes'],
       names: SERVICES.filter(({ named }) => named === true).map(({ name }) => name),
       disk: this.hasDisk ? ['disk'] : [],
-      redis: [],
+      redis: ['redis'],
     };
   }
 
@@ -117,18 +151,29 @@ export class ChaosMesh {
     return part;
   }
 
+  /** Between the control planes and Redis. */
+  get redisLink(): FaultProxy {
+    if (this.redisProxy === undefined) throw new Error('Redis has no link yet');
+    return this.redisProxy;
+  }
+
   /** Every data plane, by name. */
   get sidecars(): Part[] {
     return [...this.endpoints.map(({ sidecar }) => sidecar), ...this.entries.values()];
   }
 
-  /** From now on `parts` may fail what goes through them; the answer ends that, after a time to settle. */
-  impair(fault: string, parts: readonly string[]): () => void {
-    const impairment = { fault, parts, fromMs: nowMs(), toMs: Number.POSITIVE_INFINITY };
+  /** From now on, or in `inMs`, `parts` may fail what goes through them; the answer ends that, after a time to settle. */
+  impair(fault: string, parts: readonly string[], inMs = 0): (settleMs?: number) => void {
+    const impairment = { fault, parts, fromMs: nowMs() + inMs, toMs: Number.POSITIVE_INFINITY };
     this.impairments.push(impairment);
-    return () => {
-      impairment.toMs = nowMs() + SETTLE_MS;
+    return (settleMs = SETTLE_MS) => {
+      impairment.toMs = nowMs() + settleMs;
     };
+  }
+
+  /** A data plane that is started gets a certificate before long. */
+  untilNotOrphaned(): Promise<void> {
+    return until('a control plane to be there', () => !this.isOrphaned, ORPHANED_MS);
   }
 
   /** Names are resolved, or not. */
@@ -136,9 +181,32 @@ export class ChaosMesh {
     replaceFile(this.namesFile, JSON.stringify({ lost }));
   }
 
+  /**
+   * Waits until callers use all endpoints of a service again: none is ejected, nor out by a health check. Of opaque bytes
+   * a connection lasts, so that nothing probes an endpoint: that is not waited for.
+   */
+  async untilTaken(service: string): Promise<void> {
+    if (SERVICES.some(({ name, speaks }) => name === service && speaks === 'tcp')) return;
+    const key = `${NAMESPACE}/${service}`;
+    const isTaken = async (): Promise<boolean> =>
+      (await Promise.all(this.sidecars.map((sidecar) => takesAll(sidecar, key)))).every((takes) => takes);
+    await until(`all endpoints of ${service} to be used`, isTaken, TAKEN_MS);
+  }
+
+  /** How many names could not be resolved, since the start. */
+  get lostLookups(): number {
+    const file = lostLookupsFile(this.namesFile);
+    return existsSync(file) ? statSync(file).size : 0;
+  }
+
   /** Waits until a data plane is ready and connected. */
   untilReady(sidecar: Part): Promise<void> {
     return until(`${sidecar.name} to be ready`, () => isWell(sidecar), RECOVERY_MS);
+  }
+
+  /** Waits until a data plane serves, with a control plane or without. */
+  untilServing(sidecar: Part): Promise<void> {
+    return until(`${sidecar.name} to serve`, () => isServing(sidecar), RECOVERY_MS);
   }
 
   untilAllReady(): Promise<unknown> {
@@ -157,6 +225,19 @@ export class ChaosMesh {
     }
   }
 
+  /** Whether not even a page can be written. */
+  get isDiskFull(): boolean {
+    const probe = join(this.disk, 'probe');
+    try {
+      writeFileSync(probe, Buffer.alloc(PAGE_BYTES));
+      return false;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'ENOSPC';
+    } finally {
+      rmSync(probe, { force: true });
+    }
+  }
+
   freeDisk(): void {
     for (let part = 0; part < 64; part++) rmSync(join(this.disk, `filler-${part}`), { force: true });
   }
@@ -167,7 +248,7 @@ export class ChaosMesh {
 
   /** Ends every process, frozen ones too. The folder stays. */
   async stop(): Promise<void> {
-    await Promise.all(this.parts.map((part) => part.kill()));
+    await Promise.all([...this.parts, this.redis].map((part) => part.kill()));
     await Promise.all(this.links.map((link) => link.close()));
   }
 
@@ -183,7 +264,9 @@ export class ChaosMesh {
     if (this.hasDisk) execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tmpfs', this.disk]);
     this.isMounted = this.hasDisk;
     this.tellNames(false);
-    replaceFile(this.meshFile, stringify(meshDocument(new Map())));
+    await this.redis.start();
+    this.redisProxy = await this.link(() => this.redis.socketFile);
+    this.writeMesh(new Map());
     // The first one makes the state that the second one shares.
     await this.startControlPlane('control-0');
     await this.startControlPlane('control-1');
@@ -194,13 +277,18 @@ export class ChaosMesh {
         instanceNames(service).map((name) => this.startEndpoint(service, name, joining)),
       ),
     );
-    replaceFile(this.meshFile, stringify(meshDocument(this.addresses())));
+    this.writeMesh(this.addresses());
     await Promise.all([
       ...CLIENTS.map((name) => this.startClient(name, joining)),
       this.startGateway(joining),
     ]);
     this.endpoints.sort((a, b) => a.name.localeCompare(b.name));
     await this.untilAllReady();
+  }
+
+  private writeMesh(endpoints: ReadonlyMap<string, readonly string[]>): void {
+    const document = meshDocument(endpoints, this.redisLink.address, this.quota);
+    replaceFile(this.meshFile, stringify(document));
   }
 
   private addresses(): Map<string, string[]> {
@@ -359,15 +447,55 @@ function replaceFile(file: string, text: string): void {
   renameSync(`${file}.new`, file);
 }
 
+/** When its certificate ends, in ms from now; 'none': it has none; undefined: it does not answer. */
+export async function certificateLeftMs(sidecar: Part): Promise<number | 'none' | undefined> {
+  const certs = await asked<{ chain?: readonly { readonly notAfter: string }[] }>(sidecar, '/certs');
+  if (certs === undefined) return undefined;
+  const notAfter = certs.chain?.[0]?.notAfter;
+  return notAfter === undefined ? 'none' : Date.parse(notAfter) - Date.now();
+}
+
+interface Readiness {
+  readonly ready: boolean;
+  readonly degraded: readonly string[];
+}
+
 /** Ready, and nothing degraded: it has a certificate and a control plane. */
 async function isWell(sidecar: Part): Promise<boolean> {
+  const readiness = await asked<Readiness>(sidecar, '/readyz');
+  return readiness?.ready === true && readiness.degraded.length === 0;
+}
+
+/** It serves, whatever it knows of control planes. */
+async function isServing(sidecar: Part): Promise<boolean> {
+  return (await asked<Readiness>(sidecar, '/readyz'))?.ready === true;
+}
+
+interface ServicesInUse {
+  readonly services: readonly {
+    readonly key: string;
+    readonly endpoints?: readonly {
+      readonly circuit?: { readonly state: string };
+      readonly health?: { readonly healthy: boolean };
+    }[];
+  }[];
+}
+
+/** One that does not answer is ill itself. */
+async function takesAll(sidecar: Part, key: string): Promise<boolean> {
+  const config = await asked<ServicesInUse>(sidecar, '/config');
+  const endpoints = config?.services.find((service) => service.key === key)?.endpoints ?? [];
+  return endpoints.every(
+    ({ circuit, health }) => (circuit?.state ?? 'closed') === 'closed' && health?.healthy !== false,
+  );
+}
+
+/** What the admin port of a data plane says; undefined: nothing. */
+async function asked<T>({ ready }: Part, path: string): Promise<T | undefined> {
   try {
-    const response = await fetch(`http://${sidecar.ready.admin}/readyz`, {
-      signal: AbortSignal.timeout(3_000),
-    });
-    const { ready, degraded } = (await response.json()) as { ready: boolean; degraded: readonly string[] };
-    return ready && degraded.length === 0;
+    const response = await fetch(`http://${ready.admin}${path}`, { signal: AbortSignal.timeout(3_000) });
+    return (await response.json()) as T;
   } catch {
-    return false;
+    return undefined;
   }
 }

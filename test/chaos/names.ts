@@ -1,5 +1,6 @@
 import dns, { type LookupAddress, type LookupOptions } from 'node:dns';
-import { readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
+import { lostLookupsFile } from './lost-lookups.ts';
 
 /**
  * Loaded before a sidecar: names under `.chaos.test` are resolved from a file, as long as that says that there are
@@ -24,6 +25,7 @@ function lookup(host: string, options: LookupOptions, answer: Answer): void {
   }
   const { lost } = JSON.parse(readFileSync(file, 'utf8')) as NamesFile;
   if (lost) {
+    appendFileSync(lostLookupsFile(file), '.');
     const error = Object.assign(new Error(`getaddrinfo EAI_AGAIN ${host}`), {
       code: 'EAI_AGAIN',
       syscall: 'getaddrinfo',

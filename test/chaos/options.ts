@@ -35,7 +35,7 @@ export function chaosOptions(args: readonly string[], freshSeed: () => number): 
     faults: values.faults?.split(',') ?? [],
     ...(values.results !== undefined && { results: values.results }),
     logs: values.logs ?? '.cache/chaos',
-    leafSeconds: number('--leaf-life', values['leaf-life'], 60, 5, 86_400),
+    leafSeconds: number('--leaf-life', values['leaf-life'], 40, 5, 86_400),
     load: number('--load', values.load, 1, 0.05, 10),
   };
 }

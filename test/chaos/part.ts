@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { isStopped } from './process-state.ts';
 
 /** A process that is not ready by then waits for something that will not come. */
 const READY_MS = 90_000;
@@ -76,13 +77,18 @@ export class Part {
     process.kill(this.pid, 'SIGCONT');
   }
 
-  /** SIGKILL; resolves when it is gone. */
-  async kill(): Promise<void> {
+  get isFrozen(): boolean {
+    return isStopped(this.pid);
+  }
+
+  /** SIGKILL; resolves when it is gone. True: it ran, and ended by that. */
+  async kill(): Promise<boolean> {
     const { child } = this;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return false;
     this.ending = true;
     const ended = once(child, 'exit');
     child.kill('SIGKILL');
-    await ended;
+    const [, signal] = await ended;
+    return signal === 'SIGKILL';
   }
 }

@@ -11,7 +11,7 @@ const TARGETS: Targets = {
   'control-planes': ['control-planes'],
   names: ['web'],
   disk: ['disk'],
-  redis: [],
+  redis: ['redis'],
 };
 const STORM_MS = 600_000;
 

@@ -2,13 +2,21 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { residentBytes } from '../fixture/process-memory.ts';
 import { until } from '../fixture/wait.ts';
-import { type Arrival, type Evidence, type Interval, nowMs, type Violation } from './evidence.ts';
+import {
+  type Arrival,
+  type Evidence,
+  type Interval,
+  type KnownQuota,
+  nowMs,
+  type Strike,
+  type Violation,
+} from './evidence.ts';
 import { type Fault, pause } from './faults/fault.ts';
 import { INVARIANTS } from './invariants/all.ts';
 import { memoryLimit } from './invariants/memory-bounded.ts';
 import { ChaosMesh, RECOVERY_MS } from './mesh.ts';
-import { groupOf, type Planned, planStorm } from './schedule.ts';
-import { SERVICES } from './topology.ts';
+import { type Aim, groupOf, type Planned, planStorm } from './schedule.ts';
+import { SERVICES, type StormQuota, stormQuota } from './topology.ts';
 import { Traffic } from './traffic.ts';
 
 export interface StormOptions {
@@ -36,11 +44,13 @@ export interface StormResult {
 const WELL = 10;
 const STALL_MS = 300;
 const TICK_MS = 500;
+/** After the last fault, with what quotas need to be drawn again. */
+const QUIET_MS = 8_000;
 
 /** Runs one storm on a mesh of its own, which has ended when this resolves; its folder is still there. */
 export async function runStorm(options: StormOptions): Promise<StormResult> {
-  const { seed, stormMs, faults, leafLifeMs, withDisk, say } = options;
-  const mesh = await ChaosMesh.start(leafLifeMs, withDisk);
+  const { seed, stormMs, faults, leafLifeMs, loadShare, withDisk, say } = options;
+  const mesh = await ChaosMesh.start({ leafLifeMs, withDisk, quota: stormQuota(loadShare) });
   try {
     const plan = planStorm(seed, faults, mesh.targets, stormMs);
     say(`seed ${seed}: ${plan.length} faults in ${stormMs / 1000} s`);
@@ -58,16 +68,19 @@ async function observe(mesh: ChaosMesh, plan: readonly Planned[], options: Storm
   const traffic = new Traffic(mesh, options.loadShare);
   const stalls = watchStalls();
   const unrecovered: string[] = [];
+  const strikes: Strike[] = [];
   traffic.start();
   try {
     await untilWell(traffic);
     const before = memoryOf(mesh);
     const beganMs = nowMs();
     options.say('  all is well; the storm begins');
-    await strikeAll(mesh, plan, options, unrecovered);
+    await strikeAll(mesh, plan, options, strikes, unrecovered);
     await untilWell(traffic).catch((error: Error) => unrecovered.push(error.message));
     await mesh.untilAllReady().catch((error: Error) => unrecovered.push(error.message));
     const memory = await settledMemory(mesh, before);
+    // What a quota lets in is measured over a time in which nothing is ill.
+    await pause(QUIET_MS);
     const seen = await read(mesh, traffic);
     return {
       ...seen,
@@ -76,6 +89,8 @@ async function observe(mesh: ChaosMesh, plan: readonly Planned[], options: Storm
       memory,
       stalls: stalls.stop(),
       unrecovered,
+      strikes,
+      quotas: quotasOf(stormQuota(options.loadShare), beganMs),
     };
   } finally {
     stalls.stop();
@@ -83,11 +98,15 @@ async function observe(mesh: ChaosMesh, plan: readonly Planned[], options: Storm
   }
 }
 
+/** Faults of these aims come in the group of a service. */
+const OF_ENDPOINTS: ReadonlySet<Aim> = new Set<Aim>(['endpoint', 'service', 'names']);
+
 /** Each fault at its time; those of one group one after the other, also when healing takes longer than planned. */
 async function strikeAll(
   mesh: ChaosMesh,
   plan: readonly Planned[],
   { faults, say }: StormOptions,
+  strikes: Strike[],
   unrecovered: string[],
 ): Promise<void> {
   const groups = new Map<string, Promise<void>>();
@@ -98,11 +117,19 @@ async function strikeAll(
     await pause(Math.max(0, startMs + atMs - performance.now()));
     const group = groupOf(fault.aim, target);
     const strike = async (): Promise<void> => {
-      const fromMs = performance.now();
-      await fault
-        .strike(mesh, target, lastsMs)
-        .catch((error: Error) => unrecovered.push(`${name} of ${target}: ${error.message}`));
-      say(`  ${name} of ${target} is over after ${Math.round(performance.now() - fromMs)} ms`);
+      // A healthy way is one that callers use: endpoints that were hit before are ejected for a while.
+      if (OF_ENDPOINTS.has(fault.aim))
+        await mesh.untilTaken(group).catch((error: Error) => unrecovered.push(error.message));
+      const fromMs = nowMs();
+      const sign = await fault.strike(mesh, target, lastsMs).catch((error: Error) => {
+        unrecovered.push(`${name} of ${target}: ${error.message}`);
+        return '';
+      });
+      const toMs = nowMs();
+      strikes.push({ fault: name, aim: fault.aim, target, sign, fromMs, toMs });
+      say(
+        `  ${name} of ${target} is over after ${Math.round(toMs - fromMs)} ms: ${sign || 'NOTHING FELT IT'}`,
+      );
     };
     groups.set(group, (groups.get(group) ?? Promise.resolve()).then(strike));
   }
@@ -144,7 +171,7 @@ async function settledMemory(
 async function read(
   mesh: ChaosMesh,
   traffic: Traffic,
-): Promise<Omit<Evidence, 'memory' | 'stalls' | 'unrecovered'>> {
+): Promise<Omit<Evidence, 'memory' | 'stalls' | 'unrecovered' | 'strikes' | 'quotas'>> {
   await traffic.stop();
   return {
     requests: traffic.requests,
@@ -154,8 +181,15 @@ async function read(
       SERVICES.map(({ name }) => [name, mesh.endpointsOf(name).map((endpoint) => endpoint.name)]),
     ),
     deaths: mesh.deaths,
-    quotas: [],
   };
+}
+
+function quotasOf({ perSecond, burst }: StormQuota, fromMs: number): KnownQuota[] {
+  const numbers = { tokens: perSecond, perMs: 1_000, burst, fromMs, toMs: nowMs() };
+  return SERVICES.filter(({ limited }) => limited === true).map(({ name }) => ({
+    service: name,
+    ...numbers,
+  }));
 }
 
 /** A kill -9 may leave a half line at the end. */

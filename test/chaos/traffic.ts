@@ -13,6 +13,8 @@ import { GATEWAY, NAMESPACE } from './topology.ts';
 const PATIENCE_MS = 60_000;
 /** Nobody but the client itself sees that an opaque peer is silent. */
 const TCP_PATIENCE_MS = 15_000;
+/** Of each client: what hits one endpoint is to hit some of them. */
+const TCP_CONNECTIONS = 3;
 const STREAM_LINES = 8;
 const CHAT_MESSAGES = 5;
 const AT_ONCE = 400;
@@ -23,6 +25,8 @@ type Outcome = Pick<SentRequest, 'ok' | 'status' | 'reason' | 'detail' | 'mixedW
 
 interface Way extends Pick<SentRequest, 'kind' | 'of' | 'entry' | 'services'> {
   readonly perSecond: number;
+  /** A quota of its service may refuse it: that is an answer. */
+  readonly limited?: boolean;
   send(id: string): Promise<Outcome>;
 }
 
@@ -90,8 +94,10 @@ export class Traffic {
   }
 
   private record(way: Way, id: string, startMs: number, outcome: Outcome): void {
-    const { kind, of, entry, services } = way;
-    const sent: SentRequest = { id, kind, of, entry, services, startMs, endMs: nowMs(), ...outcome };
+    const { kind, of, entry, services, limited } = way;
+    const refused = limited === true && outcome.status === 429 && outcome.reason === 'rate-limited';
+    const ok = outcome.ok || refused;
+    const sent: SentRequest = { id, kind, of, entry, services, startMs, endMs: nowMs(), ...outcome, ok };
     const index = this.requests.push(sent) - 1;
     this.streak.set(kind, sent.ok ? (this.streak.get(kind) ?? 0) + 1 : 0);
     if (sent.ok || of === 'opaque') return;
@@ -103,15 +109,26 @@ export class Traffic {
   }
 
   private allWays(): Way[] {
-    const direct = (entry: string, name: string, of: Way['of'], perSecond: number, ask: Http1Ask): Way => ({
-      ...{ kind: `http1 ${name}`, of, entry, services: ['orders'], perSecond },
-      send: (id) => this.http1(String(this.mesh.entry(entry).ready.outbound), 'orders', entry, id, ask),
+    const direct = (
+      service: string,
+      entry: string,
+      name: string,
+      of: Way['of'],
+      perSecond: number,
+      ask: Http1Ask,
+    ): Way => ({
+      ...{ kind: `http1 ${name}`, of, entry, services: [service], perSecond },
+      send: (id) => this.http1(String(this.mesh.entry(entry).ready.outbound), service, entry, id, ask),
     });
+    const get = { method: 'GET', path: '/' };
+    const post = { method: 'POST', path: '/', body: true };
     return [
-      direct('client-a', 'GET', 'safe', 40, { method: 'GET', path: '/' }),
-      direct('client-b', 'PUT', 'safe', 20, { method: 'PUT', path: '/', body: true }),
-      direct('client-a', 'POST', 'once', 30, { method: 'POST', path: '/', body: true }),
-      direct('client-b', 'stream', 'once', 10, { method: 'POST', path: '/stream', stream: true }),
+      direct('orders', 'client-a', 'GET', 'safe', 40, get),
+      direct('orders', 'client-b', 'PUT', 'safe', 20, { method: 'PUT', path: '/', body: true }),
+      direct('orders', 'client-a', 'POST', 'once', 30, post),
+      direct('orders', 'client-b', 'stream', 'once', 10, { method: 'POST', path: '/stream', stream: true }),
+      { ...direct('tickets', 'client-a', 'limited GET', 'safe', 30, get), limited: true },
+      { ...direct('tickets', 'client-b', 'limited POST', 'once', 30, post), limited: true },
       {
         ...{ kind: 'http1 gateway', of: 'safe', entry: GATEWAY, services: ['web', 'orders'], perSecond: 20 },
         send: (id) =>
@@ -129,7 +146,7 @@ export class Traffic {
       ...['client-a', 'client-b'].map(
         (entry): Way => ({
           ...{ kind: `tcp ${entry}`, of: 'opaque', entry, services: ['store'], perSecond: 10 },
-          send: (id) => this.tcpClient(entry).ask(id),
+          send: (id) => this.tcpClient(entry, this.count % TCP_CONNECTIONS).ask(id),
         }),
       ),
     ];
@@ -260,12 +277,13 @@ export class Traffic {
     return client;
   }
 
-  private tcpClient(entry: string): TcpClient {
-    const known = this.tcp.get(entry);
+  private tcpClient(entry: string, number: number): TcpClient {
+    const name = `${entry} ${number}`;
+    const known = this.tcp.get(name);
     if (known !== undefined) return known;
     const bound = this.mesh.entry(entry).ready.outboundServices as Record<string, string>;
     const client = new TcpClient(bound[`${NAMESPACE}/store`] ?? '');
-    this.tcp.set(entry, client);
+    this.tcp.set(name, client);
     return client;
   }
 }

@@ -14,6 +14,7 @@ import {
   silentLink,
 } from './links.ts';
 import { loseNames } from './names.ts';
+import { cutRedis, freezeRedis, killRedis, lateRedis, silentRedis } from './redis.ts';
 
 /** Every fault there is. A new one changes the schedules of all seeds. */
 export const FAULTS: readonly Fault[] = [
@@ -37,4 +38,9 @@ export const FAULTS: readonly Fault[] = [
   silentControlPlane,
   fillDisk,
   expireCertificates,
+  killRedis,
+  freezeRedis,
+  silentRedis,
+  cutRedis,
+  lateRedis,
 ];

@@ -1,4 +1,8 @@
-import { type Fault, pause } from './fault.ts';
+import { until } from '../../fixture/wait.ts';
+import { nowMs } from '../evidence.ts';
+import { type ChaosMesh, certificateLeftMs } from '../mesh.ts';
+import type { Part } from '../part.ts';
+import { type Fault, killAll, pause } from './fault.ts';
 
 /** kill -9 of one control plane: no request may fail of it. */
 export const killControlPlane: Fault = {
@@ -7,10 +11,11 @@ export const killControlPlane: Fault = {
   lastsMs: [500, 4_000],
   async strike(mesh, target, lastsMs) {
     const { part } = mesh.controlPlane(target);
-    await part.kill();
+    const sign = await killAll([part]);
     await pause(lastsMs);
     await part.start();
     await mesh.untilAllReady();
+    return sign;
   },
 };
 
@@ -20,31 +25,82 @@ export const killControlPlanes: Fault = {
   aim: 'control-planes',
   lastsMs: [1_000, 6_000],
   async strike(mesh, _target, lastsMs) {
-    await Promise.all(mesh.controlPlanes.map(({ part }) => part.kill()));
+    const parts = mesh.controlPlanes.map(({ part }) => part);
+    const sign = await killAll(parts);
     await pause(lastsMs);
-    await Promise.all(mesh.controlPlanes.map(({ part }) => part.start()));
+    await Promise.all(parts.map((part) => part.start()));
     await mesh.untilAllReady();
+    return sign;
   },
 };
 
-/** What a certificate has left at least when it is renewed, as a share of its life; a little less. */
-const LEFT = 0.38;
+/** A certificate's end is told to the second, and clients of its bearer may look a little earlier. */
+const EARLY_MS = 1_500;
+
+interface Ending {
+  readonly name: string;
+  readonly sidecar: Part;
+  readonly endMs: number;
+}
+
+/** When the certificates of all data planes that have one end, the first one first. */
+async function endingsOf(mesh: ChaosMesh): Promise<Ending[]> {
+  const endings = await Promise.all(mesh.sidecars.map(endingOf));
+  return endings.flat().sort((a, b) => a.endMs - b.endMs);
+}
+
+/** One that is frozen, or is just started again, tells it a little later. */
+async function endingOf(sidecar: Part): Promise<Ending[]> {
+  let leftMs: Awaited<ReturnType<typeof certificateLeftMs>>;
+  const isTold = async (): Promise<boolean> => {
+    leftMs = await certificateLeftMs(sidecar);
+    return leftMs !== undefined;
+  };
+  await until(`${sidecar.name} to tell its certificate`, isTold);
+  return typeof leftMs === 'number' ? [{ name: sidecar.name, sidecar, endMs: nowMs() + leftMs }] : [];
+}
+
+/** Handshakes that began with certificates that had ended hang until their time limit, and requests with them. */
+const HANDSHAKE_MS = 10_000;
 
 /**
- * All control planes are away until every certificate has ended, so that no new connection can be made. When they come
- * back, all data planes get new certificates by their tokens.
+ * All control planes are away until the certificates of a third of the data planes have ended, so that these can make no
+ * new connection, and take none; the others go on. When control planes come back, they get new ones by their tokens.
+ * Who has a certificate all the time is not impaired.
  */
 export const expireCertificates: Fault = {
   name: 'expire-certificates',
   aim: 'control-planes',
-  lastsMs: [1_000, 4_000],
+  lastsMs: [500, 2_000],
   async strike(mesh, _target, lastsMs) {
-    await Promise.all(mesh.controlPlanes.map(({ part }) => part.kill()));
-    await pause(mesh.leafLifeMs * LEFT);
-    const healed = mesh.impair('expire-certificates', ['*']);
-    await pause(mesh.leafLifeMs * (1 - LEFT) + lastsMs);
-    await Promise.all(mesh.controlPlanes.map(({ part }) => part.start()));
-    await mesh.untilAllReady();
-    healed();
+    const planes = mesh.controlPlanes.map(({ part }) => part);
+    mesh.isOrphaned = true;
+    try {
+      await killAll(planes);
+      const endings = await endingsOf(mesh);
+      const third = endings[Math.floor(endings.length / 3)];
+      const backMs = Math.max(nowMs(), third?.endMs ?? 0) + lastsMs;
+      const ill = endings
+        .filter(({ endMs }) => endMs < backMs + EARLY_MS)
+        .map(({ name, sidecar, endMs }) => ({
+          sidecar,
+          healed: mesh.impair('expire-certificates', [name], Math.max(0, endMs - EARLY_MS - nowMs())),
+        }));
+      await pause(backMs - nowMs());
+      const left = await Promise.all(ill.map(({ sidecar }) => certificateLeftMs(sidecar)));
+      const ended = left.filter((leftMs) => typeof leftMs === 'number' && leftMs <= 0).length;
+      await Promise.all(planes.map((part) => part.start()));
+      mesh.isOrphaned = false;
+      await Promise.all(
+        ill.map(async ({ sidecar, healed }) => {
+          await mesh.untilReady(sidecar);
+          healed(HANDSHAKE_MS);
+        }),
+      );
+      await mesh.untilAllReady();
+      return ended === 0 ? '' : `${ended} certificates ended`;
+    } finally {
+      mesh.isOrphaned = false;
+    }
   },
 };

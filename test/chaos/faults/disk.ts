@@ -14,8 +14,10 @@ export const fillDisk: Fault = {
       () => false, // it may refuse to start without a disk
     );
     await pause(lastsMs);
+    const sign = mesh.isDiskFull ? 'not a page could be written' : '';
     mesh.freeDisk();
     if ((await started) === false) await second?.part.start();
     await mesh.untilAllReady();
+    return sign;
   },
 };

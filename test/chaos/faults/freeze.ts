@@ -1,4 +1,4 @@
-import { type Fault, pause } from './fault.ts';
+import { type Fault, freezeFor } from './fault.ts';
 
 /** SIGSTOP of an application: it takes connections, and says nothing. */
 export const freezeApplication: Fault = {
@@ -8,10 +8,9 @@ export const freezeApplication: Fault = {
   async strike(mesh, target, lastsMs) {
     const { app } = mesh.endpoint(target);
     const healed = mesh.impair('freeze-application', [target]);
-    app.freeze();
-    await pause(lastsMs);
-    app.thaw();
+    const sign = await freezeFor(app, lastsMs);
     healed();
+    return sign;
   },
 };
 
@@ -23,11 +22,11 @@ export const freezeSidecar: Fault = {
   async strike(mesh, target, lastsMs) {
     const { sidecar } = mesh.endpoint(target);
     const healed = mesh.impair('freeze-sidecar', [target]);
-    sidecar.freeze();
-    await pause(lastsMs);
-    sidecar.thaw();
-    await mesh.untilReady(sidecar);
+    const sign = await freezeFor(sidecar, lastsMs);
+    await mesh.untilServing(sidecar);
     healed();
+    await mesh.untilReady(sidecar);
+    return sign;
   },
 };
 
@@ -38,9 +37,8 @@ export const freezeControlPlane: Fault = {
   lastsMs: [3_000, 8_000],
   async strike(mesh, target, lastsMs) {
     const { part } = mesh.controlPlane(target);
-    part.freeze();
-    await pause(lastsMs);
-    part.thaw();
+    const sign = await freezeFor(part, lastsMs);
     await mesh.untilAllReady();
+    return sign;
   },
 };

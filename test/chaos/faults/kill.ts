@@ -1,4 +1,4 @@
-import { type Fault, pause } from './fault.ts';
+import { type Fault, killAll, pause } from './fault.ts';
 
 /** kill -9 of an application; it is started again at its address, as a kubelet does. */
 export const killApplication: Fault = {
@@ -8,11 +8,12 @@ export const killApplication: Fault = {
   async strike(mesh, target, lastsMs) {
     const { app, sidecar } = mesh.endpoint(target);
     const healed = mesh.impair('kill-application', [target]);
-    await app.kill();
+    const sign = await killAll([app]);
     await pause(lastsMs);
     await app.start();
     app.send({ outbound: sidecar.ready.outbound });
     healed();
+    return sign;
   },
 };
 
@@ -23,12 +24,14 @@ export const killSidecar: Fault = {
   lastsMs: [500, 3_000],
   async strike(mesh, target, lastsMs) {
     const { sidecar } = mesh.endpoint(target);
+    await mesh.untilNotOrphaned();
     const healed = mesh.impair('kill-sidecar', [target]);
-    await sidecar.kill();
+    const sign = await killAll([sidecar]);
     await pause(lastsMs);
     await sidecar.start();
     await mesh.untilReady(sidecar);
     healed();
+    return sign;
   },
 };
 
@@ -39,12 +42,15 @@ export const killEntry: Fault = {
   lastsMs: [300, 1_500],
   async strike(mesh, target, lastsMs) {
     const part = mesh.entry(target);
+    await mesh.untilNotOrphaned();
     const healed = mesh.impair('kill-entry', [target]);
-    await part.kill();
+    const sign = await killAll([part]);
     await pause(lastsMs);
     await part.start();
     await mesh.untilReady(part);
-    healed();
+    // Whoever calls a sidecar that says it is ready is served.
+    healed(0);
+    return sign;
   },
 };
 
@@ -59,7 +65,7 @@ export const killService: Fault = {
       'kill-service',
       endpoints.map(({ name }) => name),
     );
-    await Promise.all(endpoints.map(({ app }) => app.kill()));
+    const sign = await killAll(endpoints.map(({ app }) => app));
     await pause(lastsMs);
     await Promise.all(
       endpoints.map(async ({ app, sidecar }) => {
@@ -68,5 +74,6 @@ export const killService: Fault = {
       }),
     );
     healed();
+    return sign;
   },
 };

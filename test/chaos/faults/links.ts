@@ -1,10 +1,10 @@
 import { until } from '../../fixture/wait.ts';
 import type { FaultProxy } from '../fault-proxy.ts';
 import { RECOVERY_MS } from '../mesh.ts';
-import { type Fault, pause } from './fault.ts';
+import { type Fault, feltSince, pause } from './fault.ts';
 
 /** Nobody may go on using a connection whose other side is gone. */
-function untilGivenUp(link: FaultProxy, target: string): Promise<void> {
+export function untilGivenUp(link: FaultProxy, target: string): Promise<void> {
   return until(`half-open connections to ${target} to be given up`, () => link.halfOpen === 0, RECOVERY_MS);
 }
 
@@ -15,6 +15,7 @@ export const resetLink: Fault = {
   lastsMs: [500, 3_000],
   async strike(mesh, target, lastsMs) {
     const { link } = mesh.endpoint(target);
+    const before = link.felt;
     const healed = mesh.impair('reset-link', [target]);
     const untilMs = performance.now() + lastsMs;
     while (performance.now() < untilMs) {
@@ -22,6 +23,7 @@ export const resetLink: Fault = {
       await pause(250);
     }
     healed();
+    return feltSince(link, before);
   },
 };
 
@@ -32,12 +34,14 @@ export const refuseLink: Fault = {
   lastsMs: [1_000, 4_000],
   async strike(mesh, target, lastsMs) {
     const { link } = mesh.endpoint(target);
+    const before = link.felt;
     const healed = mesh.impair('refuse-link', [target]);
     link.weather = { kind: 'refusing' };
     link.reset();
     await pause(lastsMs);
     link.clear();
     healed();
+    return feltSince(link, before);
   },
 };
 
@@ -48,11 +52,13 @@ export const halfOpenLink: Fault = {
   lastsMs: [100, 500],
   async strike(mesh, target, lastsMs) {
     const { link } = mesh.endpoint(target);
+    const before = link.felt;
     const healed = mesh.impair('half-open-link', [target]);
     link.cut();
     await pause(lastsMs);
     await untilGivenUp(link, target);
     healed();
+    return feltSince(link, before);
   },
 };
 
@@ -63,12 +69,14 @@ export const silentLink: Fault = {
   lastsMs: [3_000, 8_000],
   async strike(mesh, target, lastsMs) {
     const { link } = mesh.endpoint(target);
+    const before = link.felt;
     const healed = mesh.impair('silent-link', [target]);
     link.weather = { kind: 'silent' };
     await pause(lastsMs);
     link.clear();
     await untilGivenUp(link, target);
     healed();
+    return feltSince(link, before);
   },
 };
 
@@ -79,12 +87,14 @@ export const lateLink: Fault = {
   lastsMs: [2_000, 6_000],
   async strike(mesh, target, lastsMs) {
     const { link } = mesh.endpoint(target);
+    const before = link.felt;
     // A handshake is several ways long: only new connections may take longer than a try may.
     const healed = mesh.impair('late-link', [target]);
     link.weather = { kind: 'late', ms: 150 };
     await pause(lastsMs);
     link.clear();
     healed();
+    return feltSince(link, before);
   },
 };
 
@@ -95,11 +105,13 @@ export const narrowLink: Fault = {
   lastsMs: [2_000, 6_000],
   async strike(mesh, target, lastsMs) {
     const { link } = mesh.endpoint(target);
+    const before = link.felt;
     const healed = mesh.impair('narrow-link', [target]);
     link.weather = { kind: 'narrow', bytesPerSecond: 20_000 };
     await pause(lastsMs);
     link.clear();
     healed();
+    return feltSince(link, before);
   },
 };
 
@@ -110,6 +122,7 @@ export const garbleLink: Fault = {
   lastsMs: [500, 2_000],
   async strike(mesh, target, lastsMs) {
     const { link } = mesh.endpoint(target);
+    const before = link.felt;
     const healed = mesh.impair('garble-link', [target]);
     const untilMs = performance.now() + lastsMs;
     while (performance.now() < untilMs) {
@@ -117,6 +130,7 @@ export const garbleLink: Fault = {
       await pause(200);
     }
     healed();
+    return feltSince(link, before);
   },
 };
 
@@ -124,13 +138,16 @@ export const garbleLink: Fault = {
 export const silentControlPlane: Fault = {
   name: 'silent-control-plane',
   aim: 'control-plane',
-  lastsMs: [3_000, 8_000],
+  // Data planes that have nothing to say ask every 5 s whether it is there.
+  lastsMs: [6_000, 10_000],
   async strike(mesh, target, lastsMs) {
     const { link } = mesh.controlPlane(target);
+    const before = link.felt;
     link.weather = { kind: 'silent' };
     await pause(lastsMs);
     link.clear();
     await untilGivenUp(link, target);
     await mesh.untilAllReady();
+    return feltSince(link, before);
   },
 };

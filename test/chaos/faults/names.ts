@@ -6,6 +6,7 @@ export const loseNames: Fault = {
   aim: 'names',
   lastsMs: [1_000, 5_000],
   async strike(mesh, target, lastsMs) {
+    const before = mesh.lostLookups;
     const healed = mesh.impair(
       'lose-names',
       mesh.endpointsOf(target).map(({ name }) => name),
@@ -14,5 +15,7 @@ export const loseNames: Fault = {
     await pause(lastsMs);
     mesh.tellNames(false);
     healed();
+    const lost = mesh.lostLookups - before;
+    return lost === 0 ? '' : `${lost} names were not resolved`;
   },
 };

@@ -4,7 +4,6 @@ import { arrivalOf, evidenceOf, failedRequest, impairmentOf, requestOf } from '.
 import type { Evidence } from '../evidence.ts';
 import { INVARIANTS } from './all.ts';
 import { explained } from './explained.ts';
-import { quotasKept } from './quotas.ts';
 import { retryBudget } from './retry-budget.ts';
 
 function broken(given: Partial<Evidence>): string[] {
@@ -48,16 +47,6 @@ test('the calls that a service makes for its own callers are its first attempts'
     Array.from({ length: times }, () => arrivalOf({ client: 'web', method: 'GET' }));
   assert.deepEqual(retryBudget.check(evidenceOf({ requests, arrivals: [atWeb, ...onward(2)] })), []);
   assert.equal(retryBudget.check(evidenceOf({ requests, arrivals: [atWeb, ...onward(600)] })).length, 1);
-});
-
-test('more than a quota in some window is seen, however the rest is spread', () => {
-  const quota = { service: 'orders', tokens: 10, perMs: 1_000, burst: 10, fromMs: 0, toMs: 60_000 };
-  const at = (times: readonly number[]) =>
-    times.map((atMs, index) => arrivalOf({ id: `r${index}`, atMs, method: 'GET' }));
-  const even = Array.from({ length: 100 }, (_, index) => index * 100);
-  assert.deepEqual(quotasKept.check(evidenceOf({ arrivals: at(even), quotas: [quota] })), []);
-  const crowded = [...even, ...Array.from({ length: 11 }, () => 5_050)];
-  assert.equal(quotasKept.check(evidenceOf({ arrivals: at(crowded), quotas: [quota] })).length, 1);
 });
 
 test('a failure must name a known reason, in its response or where it was cut short in its explanation', () => {

@@ -5,6 +5,7 @@ import { noCrash } from './no-crash.ts';
 import { noLostRequest } from './no-lost-request.ts';
 import { noMixUp } from './no-mix-up.ts';
 import { once } from './once.ts';
+import { quotaUsed } from './quota-used.ts';
 import { quotasKept } from './quotas.ts';
 import { recovered } from './recovered.ts';
 import { retryBudget } from './retry-budget.ts';
@@ -15,6 +16,7 @@ export const INVARIANTS: readonly Invariant[] = [
   once,
   retryBudget,
   quotasKept,
+  quotaUsed,
   memoryBounded,
   recovered,
   noCrash,

@@ -25,9 +25,36 @@ test('without any healthy endpoint of a service on its way a request may fail', 
   assert.deepEqual(lost({ requests: [failedRequest({ services: ['web'] })], impairments }), ['r1']);
 });
 
-test('the own sidecar away, or all certificates ended, excuses everything; the sidecar of another client nothing', () => {
+test('what never got to an application can be sent again, so that one healthy endpoint is enough for it too', () => {
+  const impairments = [impairmentOf(['orders-0'])];
+  const attempt = '  attempt 1: 127.0.0.1:80 at +0.0 ms -> connect-failed after 0.2 ms\n';
+  const failed = failedRequest({ of: 'once', reason: 'connect-failed', explanation: attempt });
+  assert.deepEqual(lost({ requests: [failed], impairments }), ['r1']);
+  // That of an endpoint's sidecar is a response of the endpoint.
+  const answered = { ...failed, explanation: attempt.replace('connect-failed', '503') };
+  assert.deepEqual(lost({ requests: [answered], impairments }), []);
+  assert.deepEqual(lost({ requests: [failed], impairments: [impairmentOf(['orders-0', 'orders-1'])] }), []);
+});
+
+test('endpoints that were ill one after the other left a healthy way at each moment', () => {
+  const impairments = [
+    impairmentOf(['orders-0'], { toMs: 140 }),
+    impairmentOf(['orders-1'], { fromMs: 150 }),
+  ];
+  assert.deepEqual(lost({ requests: [failedRequest()], impairments }), ['r1']);
+  const longer = [impairmentOf(['orders-0'], { toMs: 160 }), impairmentOf(['orders-1'], { fromMs: 150 })];
+  assert.deepEqual(lost({ requests: [failedRequest()], impairments: longer }), []);
+});
+
+test('a refusal by a quota where there is none is excused by nothing', () => {
+  const requests = [failedRequest({ status: 429, reason: 'rate-limited' })];
+  assert.deepEqual(lost({ requests, impairments: [impairmentOf(['client-a', 'orders-0', 'orders-1'])] }), [
+    'r1',
+  ]);
+});
+
+test('the own sidecar away excuses everything; the sidecar of another client nothing', () => {
   assert.deepEqual(lost({ requests: [failedRequest()], impairments: [impairmentOf(['client-a'])] }), []);
-  assert.deepEqual(lost({ requests: [failedRequest()], impairments: [impairmentOf(['*'])] }), []);
   assert.deepEqual(lost({ requests: [failedRequest()], impairments: [impairmentOf(['client-b'])] }), ['r1']);
 });
 

@@ -2,19 +2,41 @@ import type { Evidence, Impairment, Invariant, SentRequest } from '../evidence.t
 
 /** What may come of a machine that has no time, not of the mesh. */
 const TIMED = new Set(['try-timeout', 'request-timeout', 'connect-timeout', 'overloaded']);
+/** The request did not get to any application, so that every request may be sent again. */
+const NOT_RUN = new Set([
+  'connect-failed',
+  'connect-timeout',
+  'upstream-tls',
+  'no-endpoint',
+  'service-unknown-yet',
+  'not-ready',
+]);
+
+/** Why a request may have failed. */
+export interface Excuse {
+  readonly rule:
+    | 'its own sidecar was ill'
+    | 'the machine had no time'
+    | 'no endpoint was well'
+    | 'it may have run';
+  readonly faults: readonly string[];
+}
 
 /**
  * No request is lost that had a healthy way. A failed request is excused only if, at some time between its start and
  * its end, a fault impaired
- * - all parts (certificates had ended), or the sidecar or gateway that its client calls; or
- * - every endpoint of a service on its way; or
+ * - the sidecar or gateway that its client calls; or
+ * - every endpoint of a service on its way, all at one moment; or
  * - one endpoint of a service on its way, if the request may have run there and is not repeated (`once`, `opaque`).
- * A `safe` request has retries, so one impaired endpoint among healthy ones excuses nothing.
+ * A `safe` request has retries, so one impaired endpoint among healthy ones excuses nothing. A refusal by a quota where
+ * there is none is excused by nothing.
  */
 export const noLostRequest: Invariant = {
   name: 'no-lost-request',
   check(evidence) {
-    const lost = evidence.requests.filter((request) => !request.ok && !isExcused(request, evidence));
+    const lost = evidence.requests.filter(
+      (request) => !request.ok && excuseOf(request, evidence) === undefined,
+    );
     const byKind = Map.groupBy(
       lost,
       ({ kind, status, reason }) => `${kind}: ${status} ${reason || 'without a reason'}`,
@@ -27,19 +49,46 @@ export const noLostRequest: Invariant = {
   },
 };
 
-function isExcused(request: SentRequest, evidence: Evidence): boolean {
+/** Undefined: nothing excuses it. */
+export function excuseOf(request: SentRequest, evidence: Evidence): Excuse | undefined {
   const { startMs, endMs, services, entry, of, reason } = request;
+  if (reason === 'rate-limited') return undefined;
   const during = evidence.impairments.filter(({ fromMs, toMs }) => fromMs <= endMs && toMs >= startMs);
-  if (during.some(({ parts }) => parts.includes('*') || parts.includes(entry))) return true;
-  if (TIMED.has(reason) && evidence.stalls.some(({ fromMs, toMs }) => fromMs <= endMs && toMs >= startMs))
-    return true;
-  return services.some((service) => {
-    const endpoints = evidence.endpoints.get(service) ?? [];
-    if (of !== 'safe') return endpoints.some((endpoint) => isHurt(endpoint, during));
-    return endpoints.every((endpoint) => isHurt(endpoint, during));
-  });
+  const atEntry = during.filter(({ parts }) => parts.includes(entry));
+  if (atEntry.length > 0) return excuse('its own sidecar was ill', atEntry);
+  const endpoints = services.map((service) => evidence.endpoints.get(service) ?? []);
+  for (const all of endpoints) {
+    const illAtOnce = allIll(all, during, startMs);
+    if (illAtOnce !== undefined) return excuse('no endpoint was well', illAtOnce);
+  }
+  if (of !== 'safe' && !neverRan(request)) {
+    const ill = during.filter(({ parts }) => parts.some((part) => endpoints.flat().includes(part)));
+    if (ill.length > 0) return excuse('it may have run', ill);
+  }
+  const stalled = evidence.stalls.some(({ fromMs, toMs }) => fromMs <= endMs && toMs >= startMs);
+  return TIMED.has(reason) && stalled ? excuse('the machine had no time', []) : undefined;
 }
 
-function isHurt(endpoint: string, during: readonly Impairment[]): boolean {
-  return during.some(({ parts }) => parts.includes(endpoint));
+/** By its caller's own sidecar: what an endpoint's sidecar answers is a response, whatever it says. */
+function neverRan({ reason, explanation = '' }: SentRequest): boolean {
+  return NOT_RUN.has(reason) && explanation.includes(` -> ${reason} `);
+}
+
+function excuse(rule: Excuse['rule'], impairments: readonly Impairment[]): Excuse {
+  return { rule, faults: [...new Set(impairments.map(({ fault }) => fault))].sort() };
+}
+
+/** What impaired all of them at one moment; undefined: one was always well. */
+function allIll(
+  endpoints: readonly string[],
+  during: readonly Impairment[],
+  startMs: number,
+): readonly Impairment[] | undefined {
+  for (const { fromMs } of during) {
+    const atMs = Math.max(fromMs, startMs);
+    const then = during.filter((one) => one.fromMs <= atMs && one.toMs >= atMs);
+    const ill = then.filter(({ parts }) => parts.some((part) => endpoints.includes(part)));
+    if (endpoints.every((endpoint) => ill.some(({ parts }) => parts.includes(endpoint)))) return ill;
+  }
+  return undefined;
 }
