@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { request } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { admissionsAt, bucket, excess, window } from '../fixture/admissions.ts';
 import { letIn, limitedMesh } from '../fixture/limited-mesh.ts';
 import { application } from '../fixture/small-mesh.ts';
-import { edgeMesh, type TwoWays, twoWays } from '../fixture/two-ways.ts';
+import { askHttp1, edgeMesh, type TwoWays, twoWays } from '../fixture/two-ways.ts';
 import { until } from '../fixture/wait.ts';
 import { startHttp1 } from '../http2/server.ts';
 
@@ -35,17 +34,7 @@ async function alone(context: TestContext, app: string, limits: readonly string[
 }
 
 /** The status of one request on a connection of its own. */
-function statusOf(gateway: string, host: string): Promise<number> {
-  const [hostname, port] = gateway.split(':');
-  return new Promise((resolve, reject) => {
-    request({ host: hostname, port, agent: false, headers: { host } }, (response) => {
-      response.resume();
-      response.on('end', () => resolve(response.statusCode ?? 0));
-    })
-      .on('error', reject)
-      .end();
-  });
-}
+const statusOf = async (gateway: string, host: string) => (await askHttp1(gateway, '/', { host })).status;
 
 const gatewayOf = ({ ways }: TwoWays) => ways.find(({ name }) => name === 'HTTP/1.1 gateway')?.address ?? '';
 
