@@ -247,6 +247,35 @@ test('of what a server calls its failure, no more is remembered than a reason co
   assert.equal(of('a').circuit?.failures[0]?.result, 'y'.repeat(64));
 });
 
+test('a probe counts though its request came before an endpoint was chosen for it', (context) => {
+  const { cluster, clock, attempts, of, stateOf } = service(context, 'ab');
+  attempts('a', 5, '503');
+  clock.leap(LONGEST_FIRST_MS);
+  for (let probe = 0; probe < 3; probe++) {
+    const cameMs = performance.now();
+    clock.leap(probe);
+    assert.equal(stateOf('a'), 'half-open');
+    assert.equal(cluster.pick(undefined), of('a'));
+    cluster.started(of('a'), cameMs);
+    clock.leap(1);
+    const nowMs = performance.now();
+    cluster.finished(of('a'), nowMs, nowMs - cameMs, false, '200');
+  }
+  assert.equal(stateOf('a'), 'closed');
+});
+
+test('a probe counts though its request came before the endpoint was half-open', (context) => {
+  const { cluster, clock, attempts, of, stateOf } = service(context, 'ab');
+  attempts('a', 5, '503');
+  const cameMs = performance.now();
+  clock.leap(LONGEST_FIRST_MS);
+  assert.equal(cluster.pick(undefined), of('a'));
+  cluster.started(of('a'), cameMs);
+  const nowMs = performance.now();
+  cluster.finished(of('a'), nowMs, nowMs - cameMs, true, '503');
+  assert.equal(stateOf('a'), 'open');
+});
+
 test('a retry is never a probe', (context) => {
   const { cluster, clock, attempts, of, picked } = service(context, 'ab');
   attempts('a', 5, '503');

@@ -337,7 +337,7 @@ export class Cluster {
 
   /** While endpoints are ejected: one whose probe this request is. Requests that were tried already are none. */
   private pickProbed(breaker: CircuitBreaker, exchange: Exchange | undefined): Endpoint | undefined {
-    const probe = breaker.awaiting.length > 0 ? breaker.takeProbe(performance.now()) : undefined;
+    const probe = breaker.awaiting.length > 0 ? breaker.takeProbe() : undefined;
     if (probe !== undefined) exchange?.note('circuit-breaker', 'probed', probe.words);
     else if (breaker.note !== undefined) exchange?.policies.push(breaker.note);
     return probe?.endpoint;
@@ -346,6 +346,7 @@ export class Cluster {
   /** An attempt begins at an endpoint that was picked. */
   started(endpoint: Endpoint, nowMs: number): void {
     this.balancer.started(endpoint, nowMs);
+    if (endpoint.circuit !== undefined) this.breaker?.began(endpoint, nowMs);
   }
 
   /**

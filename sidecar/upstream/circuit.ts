@@ -37,7 +37,7 @@ export class Circuit implements Timed {
   why = '';
   /** Why it is not ejected, though it fails; '' while there is nothing to tell. */
   spared = '';
-  /** A probe is under way, since when, and whether a good head came. */
+  /** A probe is under way, since when (Infinity: it is chosen, and begins next), and whether a good head came. */
   probing = false;
   probeMs = 0;
   answered = false;
