@@ -6,6 +6,7 @@ import { GRACE_MS } from '../../protocol/quotas/presence.ts';
 import { type QuotaTerms, quotaTerms } from '../../protocol/quotas/quota-terms.ts';
 import type { ServiceKey } from '../../protocol/service.ts';
 import type { Log } from '../log.ts';
+import { Batches } from './batches.ts';
 import { type AnnouncedQuota, type QuotaStore, StoreOutage } from './quota-store.ts';
 import { openRedis, type RedisConnection, type RedisSettings } from './redis-connection.ts';
 import { CONTACT, DRAW, LEAVE } from './scripts.ts';
@@ -34,7 +35,8 @@ export interface RedisStoreOptions extends RedisSettings {
 }
 
 /**
- * Quotas in Redis, for all control planes of a mesh: each draw is one script. All keys of a service are of one slot,
+ * Quotas in Redis, for all control planes of a mesh: each draw is one script, or with others of
+ * its service a part of one. All keys of a service are of one slot,
  * and expire. Redis should keep them: set `maxmemory-policy noeviction`.
  */
 export async function openRedisStore(options: RedisStoreOptions, log: Log): Promise<QuotaStore> {
@@ -42,10 +44,21 @@ export async function openRedisStore(options: RedisStoreOptions, log: Log): Prom
   return new RedisStore(await openRedis(options, log), graceMs, options.now);
 }
 
+/** A draw of one sidecar, to be answered. */
+interface Asked {
+  readonly member: string;
+  readonly exact: boolean;
+  readonly draws: readonly QuotaDraw[];
+  readonly startMs: number;
+  resolve(drawn: QuotaDrawn): void;
+  reject(error: unknown): void;
+}
+
 class RedisStore implements QuotaStore {
   private readonly redis: RedisConnection;
   private readonly graceMs: number;
   private readonly now: (() => number) | undefined;
+  private readonly batches = new Batches<Asked>((service, batch) => this.run(service, batch));
   private drawMs = 0;
   private draws = 0;
   private readonly listeners: ((service: ServiceKey, quotas: readonly AnnouncedQuota[]) => void)[] = [];
@@ -57,32 +70,50 @@ class RedisStore implements QuotaStore {
     redis.subscribe(CHANNEL, (message) => this.onNews(message));
   }
 
-  async draw(
+  draw(
     service: ServiceKey,
     member: string,
     exact: boolean,
     draws: readonly QuotaDraw[],
   ): Promise<QuotaDrawn> {
+    return new Promise((resolve, reject) => {
+      const one = { member, exact, draws, startMs: performance.now(), resolve, reject };
+      // A request waits for it, and for nothing else.
+      if (exact) this.run(service, [one]);
+      else this.batches.add(service, one, Math.max(1, draws.length));
+    });
+  }
+
+  private run(service: ServiceKey, batch: readonly Asked[]): void {
+    this.drawAll(service, batch).catch((error: unknown) => {
+      for (const { reject } of batch) reject(error);
+    });
+  }
+
+  /** One script for all. */
+  private async drawAll(service: ServiceKey, batch: readonly Asked[]): Promise<void> {
     const keys = [`${nameOf(service)}:here`, `${nameOf(service)}:members`];
-    const terms = draws.map(({ limit }) => quotaTerms(limit));
-    for (const { quota, subject } of draws) {
-      const key = bucketKey(service, quota, subject);
-      keys.push(key, `${key}:parts`, `${key}:drawers`);
-    }
-    const items = draws.map((draw, at) => itemOf(draw, terms[at] ?? quotaTerms(draw.limit)));
-    const ttlMs = Math.ceil(Math.max(MIN_TTL_MS, ...terms.map((one) => 2 * wholeMs(one))));
-    const startMs = performance.now();
-    const args = [this.began(), String(ttlMs), member, exact ? '1' : '0', JSON.stringify(items)];
-    const answer = await this.redis.run(DRAW, keys, args);
-    this.draws++;
-    this.drawMs += performance.now() - startMs;
-    if (!Array.isArray(answer) || answer.length !== draws.length + 2)
+    for (const { draws } of batch)
+      for (const { quota, subject } of draws) {
+        const key = bucketKey(service, quota, subject);
+        keys.push(key, `${key}:parts`, `${key}:drawers`);
+      }
+    const asked = batch.map(({ member, exact, draws }) => ({ member, exact, items: draws.map(itemOf) }));
+    const wholes = batch.flatMap(({ draws }) => draws.map(({ limit }) => wholeMs(quotaTerms(limit))));
+    const ttlMs = Math.ceil(Math.max(MIN_TTL_MS, 2 * Math.max(0, ...wholes)));
+    const answer = await this.redis.run(DRAW, keys, [this.began(), String(ttlMs), JSON.stringify(asked)]);
+    const parts = Array.isArray(answer) ? answer.map(String) : [];
+    if (parts.length !== batch.reduce((sum, { draws }) => sum + 1 + draws.length, 1))
       throw new StoreOutage('Redis answered what is no answer to a draw');
-    const [now, sharers, ...parts] = answer.map(String);
-    return {
-      atMs: Number(now),
-      grants: parts.map((part, at) => grantOf(part, draws[at], terms[at], Number(sharers))),
-    };
+    const atMs = Number(parts.shift());
+    const nowMs = performance.now();
+    for (const { draws, startMs, resolve } of batch) {
+      this.draws++;
+      this.drawMs += nowMs - startMs;
+      const sharers = Number(parts.shift());
+      const grants = parts.splice(0, draws.length).map((part, at) => grantOf(part, draws[at], sharers));
+      resolve({ atMs, grants });
+    }
   }
 
   contact(service: ServiceKey, members: readonly string[]): void {
@@ -109,6 +140,7 @@ class RedisStore implements QuotaStore {
   }
 
   close(): Promise<void> {
+    for (const { reject } of this.batches.close()) reject(new StoreOutage('the store is closed'));
     return this.redis.close();
   }
 
@@ -149,8 +181,8 @@ function wholeMs({ algorithm, burst, rate, windowMs, lifeMs }: QuotaTerms): numb
 }
 
 /** As the script reads it. */
-function itemOf({ want, back }: QuotaDraw, terms: QuotaTerms) {
-  const { algorithm, capacity, burst, rate, windowMs, granuleMs, lifeMs, returnMs } = terms;
+function itemOf({ limit, want, back }: QuotaDraw) {
+  const { algorithm, capacity, burst, rate, windowMs, granuleMs, lifeMs, returnMs } = quotaTerms(limit);
   return {
     algorithm,
     capacity,
@@ -165,13 +197,9 @@ function itemOf({ want, back }: QuotaDraw, terms: QuotaTerms) {
   };
 }
 
-function grantOf(
-  part: string,
-  draw: QuotaDraw | undefined,
-  terms: QuotaTerms | undefined,
-  sharers: number,
-): QuotaGrant {
+function grantOf(part: string, draw: QuotaDraw | undefined, sharers: number): QuotaGrant {
   const [granted = 0, retryAfterMs = 0, remaining = 0, resetMs = 0] = part.split(' ').map(Number);
-  const { quota = '', subject = '' } = draw ?? {};
-  return { quota, subject, granted, lifeMs: terms?.lifeMs ?? 0, retryAfterMs, remaining, resetMs, sharers };
+  const { quota = '', subject = '', limit } = draw ?? {};
+  const lifeMs = limit === undefined ? 0 : quotaTerms(limit).lifeMs;
+  return { quota, subject, granted, lifeMs, retryAfterMs, remaining, resetMs, sharers };
 }

@@ -59,7 +59,7 @@ async function get(store: QuotaStore, member: string, limit: RateLimit, want: nu
   assert.equal(grants.length, 1);
   const [grant] = grants;
   assert.ok(grant);
-  return { atMs, ...grant };
+  return { atMs, want, ...grant };
 }
 
 /** What every store must do as time goes by. */
@@ -233,6 +233,32 @@ export function timedStoreContract(name: string, open: Open): void {
     store.leave(SERVICE, 'c');
     assert.equal((await get(store, 'a', bucket, 0)).sharers, 1);
   });
+
+  contract(
+    'of a bucket that is used up all who want more get their part of what comes back, and are told when it is worth asking',
+    async (store, { pass }) => {
+      const many = { ...bucket, tokens: 10_000, burst: 10_000 };
+      const members = ['a', 'b', 'c', 'd'];
+      const got = new Map(members.map((member) => [member, 0]));
+      for (let round = 0; round < 40; round++) {
+        // In another order each time.
+        for (let at = 0; at < 4; at++) {
+          const member = members[(at + round) % 4] ?? '';
+          const grant = await get(store, member, many, member === 'd' ? 50 : 400);
+          if (round >= 20) got.set(member, (got.get(member) ?? 0) + grant.granted);
+          const pause = grant.granted === grant.want ? 0 : 50;
+          if (round >= 20) assert.ok(Math.abs(grant.retryAfterMs - pause) < 1, `${grant.retryAfterMs}`);
+        }
+        await pass(50, ...members);
+      }
+      // 500 come back in each round: d wants less than its part, and the others get the same.
+      assert.equal(got.get('d'), 20 * 50);
+      for (const member of ['a', 'b', 'c'])
+        assert.ok(Math.abs((got.get(member) ?? 0) - 20 * 150) <= 400, JSON.stringify([...got]));
+      const all = [...got.values()].reduce((sum, one) => sum + one, 0);
+      assert.ok(Math.abs(all - 20 * 500) <= 400, `${all} of ${20 * 500}`);
+    },
+  );
 
   contract(
     'the share of a sidecar without contact is set aside until it is back',
