@@ -62,7 +62,8 @@ export async function openRedis(settings: RedisSettings, log: Log): Promise<Redi
     const { retryStrategy, ...ofNodes } = options;
     if (address.kind === 'cluster')
       return new Cluster([...address.nodes], {
-        redisOptions: ofNodes,
+        // A node that is silent is connected to anew, the others are not.
+        redisOptions: { ...ofNodes, socketTimeout: DEAD_MS },
         clusterRetryStrategy: pauseMs,
         enableOfflineQueue: false,
         slotsRefreshTimeout: CONNECT_MS,
@@ -122,6 +123,12 @@ function sentinels(settings: RedisSettings): PlainOptions {
   };
 }
 
+/** Commands whose time is up, and that nothing has come of yet. */
+interface Late {
+  count: number;
+  readonly sinceMs: number;
+}
+
 class Connection implements RedisConnection {
   private readonly client: Redis | Cluster;
   private readonly open: () => Redis | Cluster;
@@ -131,9 +138,9 @@ class Connection implements RedisConnection {
   private readonly answerMs: number;
   private readonly log: Log;
   private commands = 0;
-  /** Commands whose time is up, and that nothing has come of yet. */
-  private late = 0;
-  private lateSinceMs = 0;
+  /** Of a Cluster by the first key: a node that is silent is no reason to ask no other. Else all together. */
+  private readonly late = new Map<string, Late>();
+  private readonly isCluster: boolean;
   private outage: string | undefined = undefined;
   private outageSinceMs = 0;
   private outageMs = 0;
@@ -146,9 +153,10 @@ class Connection implements RedisConnection {
 
   constructor(
     open: () => Redis | Cluster,
-    { password, sentinelPassword, answerMs = ANSWER_MS }: RedisSettings,
+    { address, password, sentinelPassword, answerMs = ANSWER_MS }: RedisSettings,
     log: Log,
   ) {
+    this.isCluster = address.kind === 'cluster';
     this.log = log;
     this.answerMs = answerMs;
     this.open = open;
@@ -171,22 +179,24 @@ class Connection implements RedisConnection {
 
   async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     const { client } = this;
+    const node = this.isCluster ? (keys[0] ?? '') : '';
     try {
-      return await this.inTime(() => client.call('EVALSHA', script.sha, keys.length, ...keys, ...args));
+      return await this.inTime(node, () => client.call('EVALSHA', script.sha, keys.length, ...keys, ...args));
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw this.outageOf(error);
     }
     try {
       // Redis has begun anew, or forgotten: it knows the script from now on.
-      return await this.inTime(() => client.call('EVAL', script.lua, keys.length, ...keys, ...args));
+      return await this.inTime(node, () => client.call('EVAL', script.lua, keys.length, ...keys, ...args));
     } catch (error) {
       throw this.outageOf(error);
     }
   }
 
-  private inTime(command: () => Promise<unknown>): Promise<unknown> {
-    if (this.late > 0 && performance.now() - this.lateSinceMs > BEHIND_MS)
-      return Promise.reject(this.stillLate());
+  private inTime(node: string, command: () => Promise<unknown>): Promise<unknown> {
+    const behind = this.late.get(node);
+    if (behind !== undefined && performance.now() - behind.sinceMs > BEHIND_MS)
+      return Promise.reject(this.stillLate(behind));
     if (this.client.status !== 'ready') {
       if (this.client.status === 'connect') this.giveUpAfter(this.connectedMs);
       return Promise.reject(new StoreOutage(`there is no connection to Redis${this.because()}`));
@@ -197,12 +207,12 @@ class Connection implements RedisConnection {
       const settle = (): void => {
         settled = true;
         clearTimeout(timer);
-        if (late) this.late--;
+        if (late) this.caughtUp(node);
       };
       const giveUp = (): void => {
         if (settled) return;
         late = true;
-        if (this.late++ === 0) this.lateSinceMs = performance.now();
+        this.fallsBehind(node);
         reject(new StoreOutage(`Redis did not answer within ${this.answerMs} ms`));
       };
       // If it was this process that had no time, the answer is there, and read before an immediate.
@@ -221,9 +231,20 @@ class Connection implements RedisConnection {
     });
   }
 
+  private fallsBehind(node: string): void {
+    const late = this.late.get(node);
+    if (late === undefined) this.late.set(node, { count: 1, sinceMs: performance.now() });
+    else late.count++;
+  }
+
+  private caughtUp(node: string): void {
+    const late = this.late.get(node);
+    if (late !== undefined && --late.count === 0) this.late.delete(node);
+  }
+
   /** Others would only wait behind what is late, and debit what nobody uses. */
-  private stillLate(): StoreOutage {
-    this.giveUpAfter(this.lateSinceMs);
+  private stillLate({ sinceMs }: Late): StoreOutage {
+    if (!this.isCluster) this.giveUpAfter(sinceMs);
     return new StoreOutage('Redis does not answer in time');
   }
 

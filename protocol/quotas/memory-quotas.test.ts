@@ -101,3 +101,51 @@ test('what is used of an estimate is less than twice its count in any window, an
   }
   assert.ok(excess(used, (ms) => (ms < 1000 ? 110 : Number.POSITIVE_INFINITY)) <= 0);
 });
+
+const CLAIMED: RateLimit = { ...bucket(10, 1000, 10), by: ['api-key'] };
+
+function drawOf(quotas: MemoryQuotas, service: string, subject: string, want = 1): number {
+  const draw = { quota: `${service}#q`, subject, limit: CLAIMED, want, back: [] };
+  return quotas.draw(service, 'm', false, [draw]).grants[0]?.granted ?? -1;
+}
+
+test('an attacker with a name for each request takes no more memory than there is, whatever services it calls', () => {
+  const quotas = new MemoryQuotas({ now: () => 0, bornMs: Number.NEGATIVE_INFINITY, maxBuckets: 100 });
+  let granted = 0;
+  for (const service of ['t/a', 't/b', 't/c', 't/d'])
+    for (let name = 0; name < 300; name++) granted += drawOf(quotas, service, `${name}`);
+  // Two hundred subjects, and one bucket of 10 for all others of each of the four.
+  assert.ok(quotas.size <= 200 + 4, `${quotas.size}`);
+  assert.ok(granted <= 200 + 4 * 10, `${granted}`);
+});
+
+test('what is as if never used is forgotten in passing, also of services that nobody draws on any more', () => {
+  let nowMs = 0;
+  const quotas = new MemoryQuotas({ now: () => nowMs, bornMs: Number.NEGATIVE_INFINITY });
+  for (let name = 0; name < 1_000; name++)
+    for (const service of ['t/a', 't/b', 't/c']) drawOf(quotas, service, `${name}`);
+  assert.equal(quotas.size, 3_000);
+  quotas.leave('t/b', 'm');
+  nowMs = 2_000;
+  for (let step = 0; step < 1_000; step++) drawOf(quotas, 't/a', 'regular');
+  assert.equal(quotas.size, 1);
+  nowMs = 1_000_000;
+  for (let step = 0; step < 4; step++) drawOf(quotas, 't/a', 'regular');
+  assert.equal(drawOf(quotas, 't/b', '1', 100), 10, 'a service that was forgotten is as a new one');
+});
+
+test('a quota whose bucket was forgotten, or looked at in passing, gives as much as before', () => {
+  let nowMs = 0;
+  const quotas = new MemoryQuotas({ now: () => nowMs, bornMs: Number.NEGATIVE_INFINITY });
+  assert.equal(drawOf(quotas, 't/a', 'x', 100), 10);
+  const pass = (ms: number): void => {
+    for (const endMs = nowMs + ms; nowMs < endMs; nowMs += 10) {
+      drawOf(quotas, 't/b', `${nowMs}`);
+      quotas.contact('t/a', ['m']);
+    }
+  };
+  pass(500);
+  assert.equal(drawOf(quotas, 't/a', 'x', 100), 4);
+  pass(5_000);
+  assert.equal(drawOf(quotas, 't/a', 'x', 100), 10);
+});

@@ -5,7 +5,7 @@ import { type Drawer, Drawers } from './drawers.ts';
 import { fairShare, pauseMs } from './fair-share.ts';
 import type { QuotaGrant } from './messages.ts';
 import { Places } from './places.ts';
-import { leastPart, Presence } from './presence.ts';
+import { FORGET_MS, leastPart, Presence } from './presence.ts';
 import { LEASE_MS, type QuotaTerms, quotaTerms } from './quota-terms.ts';
 import { SlidingEstimate } from './sliding-estimate.ts';
 import { SlidingWindow } from './sliding-window.ts';
@@ -35,16 +35,24 @@ export interface MemoryQuotasOptions {
   readonly now: () => number;
   /** Before it, all quotas may have been used; -Infinity: they were not. */
   readonly bornMs: number;
-  /** The most subjects that are told apart; more share one bucket of each quota. */
+  /** The most subjects of a service that are told apart; more share one bucket of each quota. */
   readonly maxBuckets?: number;
 }
 
+/** Each takes some 500 bytes. */
 const MAX_BUCKETS = 200_000;
-/** Of the service's buckets, those that are as if never used are looked for so often, in ms. */
-const SWEEP_MS = 10_000;
+/** All services together have no more than so many times those of one. */
+const MAX_SHARE = 2;
+/** So many buckets are looked at for each that is drawn on: those that are as if never used are forgotten. */
+const LOOKED_AT = 4;
+/** Of what was drawn no longer ago than this, something may be given back: it is left alone, in ms. */
+const RESTS_MS = 1_000;
+/** So many when nobody draws. */
+const LOOKED_AT_IN_REST = 400;
 const OTHERS = '\u0000others';
 
 interface Entry {
+  usedMs: number;
   terms: QuotaTerms;
   /** Of the places, what the store decides on. */
   part: number;
@@ -54,6 +62,9 @@ interface Entry {
   readonly places: Places;
   readonly drawers: Drawers;
 }
+
+/** Of what is no `concurrency`. */
+const NO_PLACES = new Places();
 
 interface Asked {
   readonly draw: QuotaDraw;
@@ -66,13 +77,18 @@ const ALONE: Drawer = { sharers: 1, sinceMs: 0 };
 
 interface ServiceQuotas {
   readonly presence: Presence;
+  /** Those that were looked at longest ago go first. */
   readonly entries: Map<string, Entry>;
-  sweptMs: number;
+  usedMs: number;
 }
 
 /** Quotas in the memory of one process. The Redis store computes the same (control-plane/quotas/scripts.ts). */
 export class MemoryQuotas {
+  /** Those that were looked after longest ago go first. */
   private readonly services = new Map<ServiceKey, ServiceQuotas>();
+  /** Of all services. */
+  private buckets = 0;
+  private readonly terms = new WeakMap<RateLimit, QuotaTerms>();
   private readonly now: () => number;
   private readonly bornMs: number;
   private readonly maxBuckets: number;
@@ -89,7 +105,8 @@ export class MemoryQuotas {
     const known = this.serviceOf(service, nowMs);
     known.presence.evaluate(nowMs);
     const sharers = known.presence.contact(member, nowMs);
-    this.sweep(known, nowMs);
+    this.tidy(known, nowMs, LOOKED_AT * (draws.length + 1));
+    this.tidyNext(nowMs, LOOKED_AT * (draws.length + 1));
     const asked = draws.map((draw): Asked => {
       const entry = this.entryOf(known, draw, nowMs);
       return { draw, entry, drawer: draw.want === 0 || exact ? ALONE : entry.drawers.drew(member, nowMs) };
@@ -114,6 +131,7 @@ export class MemoryQuotas {
     const nowMs = this.now();
     known.presence.evaluate(nowMs);
     for (const member of members) known.presence.touch(member, nowMs);
+    this.tidyNext(nowMs, LOOKED_AT_IN_REST);
   }
 
   /** A member draws no more. Its places end by themselves: its requests may go on, and it may come back by another way. */
@@ -121,50 +139,91 @@ export class MemoryQuotas {
     this.services.get(service)?.presence.leave(member);
   }
 
+  /** How many buckets there are. */
+  get size(): number {
+    return this.buckets;
+  }
+
   private serviceOf(service: ServiceKey, nowMs: number): ServiceQuotas {
     let known = this.services.get(service);
     if (known === undefined) {
-      known = { presence: new Presence(this.bornMs), entries: new Map(), sweptMs: nowMs };
+      known = { presence: new Presence(this.bornMs), entries: new Map(), usedMs: nowMs };
       this.services.set(service, known);
     }
+    known.usedMs = nowMs;
     return known;
   }
 
   private entryOf({ presence, entries }: ServiceQuotas, draw: QuotaDraw, nowMs: number): Entry {
     const name = `${draw.quota}\n${draw.subject}`;
-    const full = !entries.has(name) && entries.size >= this.maxBuckets;
+    const room = entries.size < this.maxBuckets && this.buckets < MAX_SHARE * this.maxBuckets;
+    const full = !room && !entries.has(name);
     const key = full ? `${draw.quota}\n${OTHERS}` : name;
     let entry = entries.get(key);
     if (entry === undefined) {
       const bucket = bucketOf(draw.limit);
       entry = {
-        terms: quotaTerms(draw.limit),
+        usedMs: nowMs,
+        terms: this.termsOf(draw.limit),
         part: 1,
         limit: draw.limit,
         bucket,
-        places: new Places(),
+        places: bucket === undefined ? new Places() : NO_PLACES,
         drawers: new Drawers(),
       };
       entries.set(key, entry);
+      this.buckets++;
     } else if (entry.limit !== draw.limit) {
       entry.limit = draw.limit;
-      entry.terms = quotaTerms(draw.limit);
+      entry.terms = this.termsOf(draw.limit);
     }
+    entry.usedMs = nowMs;
     entry.bucket?.refresh(entry.terms, presence, nowMs);
     entry.places.refresh(nowMs);
     entry.part = leastPart(presence, nowMs, 0);
     return entry;
   }
 
-  private sweep(known: ServiceQuotas, nowMs: number): void {
-    if (nowMs - known.sweptMs < SWEEP_MS) return;
-    known.sweptMs = nowMs;
-    for (const [key, { bucket, places, terms }] of known.entries) {
-      bucket?.refresh(terms, known.presence, nowMs);
-      places.refresh(nowMs);
-      if ((bucket?.resetMs() ?? 0) === 0 && places.held() === 0) known.entries.delete(key);
+  /** Buckets of one limit have them together. */
+  private termsOf(limit: RateLimit): QuotaTerms {
+    let terms = this.terms.get(limit);
+    if (terms === undefined) {
+      terms = quotaTerms(limit);
+      this.terms.set(limit, terms);
+    }
+    return terms;
+  }
+
+  /** Looks at `most` buckets of a service whose presence is of now: of many, looking at all would take too long at once. */
+  private tidy({ entries, presence }: ServiceQuotas, nowMs: number, most: number): void {
+    let left = Math.min(most, entries.size);
+    for (const [key, entry] of entries) {
+      if (--left < 0) return;
+      entries.delete(key);
+      if (isAsNew(entry, presence, nowMs)) this.buckets--;
+      else entries.set(key, entry);
     }
   }
+
+  /** One service after the other, also those that nobody draws on any more. */
+  private tidyNext(nowMs: number, most: number): void {
+    const [next] = this.services;
+    if (next === undefined) return;
+    const [service, known] = next;
+    known.presence.evaluate(nowMs);
+    this.tidy(known, nowMs, most);
+    this.services.delete(service);
+    // Parts that it decided on matter for a while.
+    const over = known.entries.size === 0 && known.presence.empty && nowMs - known.usedMs > FORGET_MS;
+    if (!over) this.services.set(service, known);
+  }
+}
+
+function isAsNew({ usedMs, terms, bucket, places }: Entry, presence: Presence, nowMs: number): boolean {
+  if (nowMs - usedMs < RESTS_MS) return false;
+  bucket?.refresh(terms, presence, nowMs);
+  places.refresh(nowMs);
+  return (bucket?.resetMs() ?? 0) === 0 && places.held() === 0;
 }
 
 function bucketOf({ algorithm }: RateLimit): Bucket | undefined {

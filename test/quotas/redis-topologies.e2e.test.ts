@@ -72,6 +72,36 @@ test('a Cluster of three: all quotas of a service are of one slot, services are 
     }
 });
 
+test('a node of a Cluster that is silent is an outage of the services that it has, and of no other', async (context) => {
+  const nodes = await redisCluster(context);
+  for (const node of nodes) await node.ask('CONFIG', 'SET', 'cluster-require-full-coverage', 'no');
+  const hosts = nodes.map(({ port }) => `127.0.0.1:${port}`).join();
+  const { store } = await opened(context, `redis+cluster://${hosts}`, { ageless: true, answerMs: 300 });
+  const services = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => `t/${name}`);
+  const one = async (service: string): Promise<number | string> =>
+    granted(store, draw('9999/s', 1), service).catch((error: unknown) => String(error));
+  for (const service of services) await until('an answer', async () => (await one(service)) === 1);
+  const keys = await Promise.all(nodes.map((node) => node.ask('KEYS', '*')));
+  const nodeOf = (service: string): number => keys.findIndex((names) => names.includes(`{${service}}`));
+  const frozen = nodeOf('t/a');
+  nodes[frozen]?.child.kill('SIGSTOP');
+  context.after(() => nodes[frozen]?.child.kill('SIGCONT'));
+  await until('it to be behind', async () => /in time|closed|no connection/.test(String(await one('t/a'))));
+  const others = services.filter((service) => nodeOf(service) !== frozen);
+  assert.ok(others.length > 0);
+  for (let round = 0; round < 100; round++) {
+    const silent = one('t/a');
+    const got = await Promise.all(others.map(one));
+    assert.ok(
+      got.every((answer) => typeof answer === 'number'),
+      `round ${round}: ${got}`,
+    );
+    if (round % 10 === 0) await silent;
+  }
+  nodes[frozen]?.child.kill('SIGCONT');
+  await until('its services too', async () => (await one('t/a')) === 1);
+});
+
 test('a user of ACL who may do what is documented and no more, by TLS with a certificate', async (context) => {
   const { redis, ca, cert, key, user, password } = await redisWithTls(context);
   await redis.ask(
