@@ -331,7 +331,8 @@ class MeshReader {
     const read = parseAnnotations(service.annotations, settings);
     for (const problem of read.problems) {
       const name = problem.field.slice('annotations.'.length);
-      this.add({ ...problem, object: `Service ${key}` }, [...path, 'annotations', name]);
+      const at = name === '' ? ['annotations'] : ['annotations', name];
+      this.add({ ...problem, object: `Service ${key}` }, [...path, ...at]);
     }
     return { service: withIdentity(service, read.settings), settings: read.settings };
   }

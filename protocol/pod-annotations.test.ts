@@ -146,3 +146,10 @@ test('annotations called __proto__ or constructor are unknown names, and change 
     assert.match(strayPodAnnotations({ [`tulle.dev/${name}`]: 'x' })[0]?.message ?? '', /does not exist/);
   }
 });
+
+test('an attacker who writes ten thousand strange names on a pod gets few lines of log', () => {
+  const names = Array.from({ length: 10_000 }, (_, index) => [`tulle.dev/proxy-imag3-${index}`, 'x']);
+  const problems = strayPodAnnotations(Object.fromEntries(names));
+  assert.equal(problems.length, 21);
+  assert.equal(problems.at(-1)?.message, 'has 9980 more annotations of tulle.dev that do not exist');
+});

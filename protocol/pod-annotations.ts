@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { parseOpaquePorts } from './annotations/simple.ts';
+import { fewOf } from './few-problems.ts';
 import { nearest } from './nearest.ts';
 import { type Problem, showValue } from './problem.ts';
 import { parseCpu, parseMemory } from './quantity.ts';
@@ -116,11 +117,12 @@ export function parsePodAnnotations(
 
 /** Annotations on a pod that say nothing there: misspelled ones, and those of a Service. */
 export function strayPodAnnotations(annotations: Readonly<Record<string, string>>): Problem[] {
-  return Object.entries(annotations).flatMap(([name, text]) => {
+  const stray = Object.entries(annotations).flatMap(([name, text]): [string, string][] => {
     const field = name.slice(PREFIX.length);
-    if (!name.startsWith(PREFIX) || Object.hasOwn(PARSERS, field) || WRITTEN.includes(field)) return [];
-    return [problem('error', name, text, ...strayWords(field))];
+    const isKnown = !name.startsWith(PREFIX) || Object.hasOwn(PARSERS, field) || WRITTEN.includes(field);
+    return isKnown ? [] : [[field, text]];
   });
+  return fewOf(stray, (field, text) => problem('error', `${PREFIX}${field}`, text, ...strayWords(field)));
 }
 
 function strayWords(field: string): [wrong: string, meant: string] {

@@ -1,105 +1,11 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import {
-  type AilingEndpoint,
-  type Ask,
-  ailingEndpoint,
-  callerBy,
-  type Protocol,
-} from './fixture/ailing-endpoints.ts';
-import { temporaryDir, writeMesh } from './fixture/relay.ts';
-import { metric } from './fixture/tcp-mesh.ts';
-import { startTulle, type Tulle } from './fixture/tulle.ts';
+import { test } from 'node:test';
+import type { AilingEndpoint } from './fixture/ailing-endpoints.ts';
+import { askUntil, circuitMesh } from './fixture/circuit-mesh.ts';
 import { until } from './fixture/wait.ts';
 
 const LIMIT = { timeout: 180_000 };
-/** Short, so that a test sees the way back; all else as by default. */
-const SHORT = 'eject 200ms..400ms';
-
-interface Circuit {
-  readonly state: string;
-  readonly spared?: string;
-  readonly failures: readonly { readonly result: string }[];
-}
-
-interface Mesh {
-  readonly sidecar: Tulle;
-  readonly ask: Ask;
-  readonly endpoints: readonly AilingEndpoint[];
-  circuitOf(endpoint: { readonly address: string }): Promise<Circuit | undefined>;
-  /** Endpoints that are ejected now. */
-  ejected(): Promise<number>;
-  ejections(reason: string): Promise<number>;
-  explain(id: string): Promise<string>;
-}
-
-/** `app.shop` of so many endpoints, called through a sidecar in a process of its own. */
-async function mesh(
-  context: TestContext,
-  protocol: Protocol,
-  count: number,
-  { breaker = SHORT, extra = [] as readonly string[], flags = [] as readonly string[] } = {},
-): Promise<Mesh> {
-  const endpoints: AilingEndpoint[] = [];
-  for (let i = 0; i < count; i++) endpoints.push(await ailingEndpoint(context, protocol));
-  const file = join(temporaryDir(context), 'mesh.yaml');
-  const service = {
-    name: 'app',
-    namespace: 'shop',
-    port: 7000,
-    protocol,
-    endpoints: [...endpoints.map(({ address }) => address), ...extra],
-    annotations: {
-      // By turns: who failed is not avoided by anything but its circuit.
-      'tulle.dev/balance': 'round-robin',
-      ...(breaker !== '' && { 'tulle.dev/circuit-breaker': breaker }),
-    },
-  };
-  writeMesh(file, { services: [service] });
-  const listens =
-    protocol === 'tcp' ? ['--outbound-service', 'shop/app=127.0.0.1:0'] : ['--outbound', '127.0.0.1:0'];
-  const sidecar = await startTulle(
-    context,
-    ...['sidecar', '--standalone', file, '--admin', '127.0.0.1:0', '--namespace', 'shop'],
-    ...listens,
-    ...flags,
-  );
-  const { admin = '', outbound = '' } = sidecar.ready;
-  const services = (sidecar.ready as { outboundServices?: Record<string, string> }).outboundServices;
-  const ask = await callerBy(context, protocol, services?.['shop/app'] ?? outbound);
-  return {
-    sidecar,
-    ask,
-    endpoints,
-    async circuitOf({ address }) {
-      const config = (await (await fetch(`http://${admin}/config`)).json()) as {
-        services: { endpoints?: { address: string; circuit?: Circuit }[] }[];
-      };
-      const all = config.services.flatMap(({ endpoints: found = [] }) => found);
-      return all.find((one) => one.address === address)?.circuit;
-    },
-    ejected: () => metric(admin, 'tulle_endpoint_ejected'),
-    ejections: (reason) => metric(admin, 'tulle_ejections_total', { service: 'shop/app', reason }),
-    explain: async (id) =>
-      (await fetch(`http://${admin}/explain/${id}`, { headers: { accept: 'text/plain' } })).text(),
-  };
-}
-
-/** Requests, one after the other, until `holds`. What they ended in. */
-async function askUntil(what: string, { ask }: Mesh, holds: () => boolean | Promise<boolean>) {
-  const results: Awaited<ReturnType<Ask>>[] = [];
-  await until(
-    what,
-    async () => {
-      results.push(await ask());
-      return holds();
-    },
-    60_000,
-  );
-  return results;
-}
 
 for (const [protocol, count] of [
   ['http', 3],
@@ -112,7 +18,7 @@ for (const [protocol, count] of [
     `${protocol}: one endpoint of ${count} fails: it is ejected, gets probes only, and comes back when it is well`,
     LIMIT,
     async (context) => {
-      const app = await mesh(context, protocol, count);
+      const app = await circuitMesh(context, protocol, count);
       const [sick, ...others] = app.endpoints as [AilingEndpoint, ...AilingEndpoint[]];
       const well = await Promise.all(Array.from({ length: 5 * count }, () => app.ask()));
       assert.ok(well.every(({ ok }) => ok));
@@ -138,8 +44,9 @@ for (const [protocol, count] of [
       assert.equal(await app.ejections('failures'), 1);
       assert.ok(others.every(({ hits }) => hits > 0));
       sick.sick = false;
-      await askUntil('its return', app, async () => (await app.ejected()) === 0);
-      assert.equal((await app.circuitOf(sick))?.state, 'closed');
+      await until('it to be half-open', async () => (await app.circuitOf(sick))?.state === 'half-open');
+      for (let probe = 0; probe < 3; probe++) assert.ok((await app.ask()).ok);
+      assert.equal((await app.circuitOf(sick))?.state, 'closed', 'three requests are enough');
       const { hits } = sick;
       const last = await askUntil('requests as before', app, () => sick.hits > hits);
       assert.ok(last.every(({ ok }) => ok));
@@ -156,7 +63,7 @@ for (const [protocol, count] of [
   );
 
   test(`${protocol}: all ${count} endpoints fail: the service is never emptied`, LIMIT, async (context) => {
-    const app = await mesh(context, protocol, count);
+    const app = await circuitMesh(context, protocol, count);
     for (let i = 0; i < 20; i++) assert.ok((await app.ask()).ok);
     for (const endpoint of app.endpoints) endpoint.sick = true;
     for (let i = 0; i < 60; i++) {
@@ -179,7 +86,7 @@ test(
   'by default a breaker is there: five failures in a row, of one endpoint of three',
   LIMIT,
   async (context) => {
-    const app = await mesh(context, 'http', 3, { breaker: '' });
+    const app = await circuitMesh(context, 'http', 3, { breaker: '' });
     const [sick] = app.endpoints as [AilingEndpoint];
     sick.sick = true;
     const results = await askUntil('the ejection', app, async () => (await app.ejected()) === 1);
@@ -203,7 +110,7 @@ test(
 );
 
 test('one endpoint alone is never ejected', LIMIT, async (context) => {
-  const app = await mesh(context, 'http', 1);
+  const app = await circuitMesh(context, 'http', 1);
   const [only] = app.endpoints as [AilingEndpoint];
   only.sick = true;
   for (let i = 0; i < 30; i++) assert.equal((await app.ask()).words, '503');
@@ -213,7 +120,7 @@ test('one endpoint alone is never ejected', LIMIT, async (context) => {
 });
 
 test('off: nobody is ejected', LIMIT, async (context) => {
-  const app = await mesh(context, 'http', 3, { breaker: 'off' });
+  const app = await circuitMesh(context, 'http', 3, { breaker: 'off' });
   const [sick] = app.endpoints as [AilingEndpoint];
   sick.sick = true;
   await askUntil('many failures', app, () => sick.hits > 20);
@@ -222,7 +129,7 @@ test('off: nobody is ejected', LIMIT, async (context) => {
 });
 
 test('by success rate: an endpoint that fails every other request is ejected', LIMIT, async (context) => {
-  const app = await mesh(context, 'http', 3, {
+  const app = await circuitMesh(context, 'http', 3, {
     breaker: 'failures 1000, success 80% of 10 in 10m, eject 60s..60s',
   });
   const [sick] = app.endpoints as [AilingEndpoint];
@@ -238,7 +145,7 @@ test(
   'an endpoint that flaps: never more than half are ejected, and at last all are back',
   LIMIT,
   async (context) => {
-    const app = await mesh(context, 'http', 3);
+    const app = await circuitMesh(context, 'http', 3);
     const [sick] = app.endpoints as [AilingEndpoint];
     for (let round = 0; round < 12; round++) {
       sick.sick = round % 2 === 0;
@@ -264,7 +171,7 @@ test(
       server.close();
       server.closeAllConnections();
     });
-    const app = await mesh(context, 'http', 2, { extra: [gone.address] });
+    const app = await circuitMesh(context, 'http', 2, { extra: [gone.address] });
     for (let i = 0; i < 10; i++) assert.ok((await app.ask()).ok);
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
@@ -279,7 +186,7 @@ test(
 );
 
 test('workers judge each for itself, and are told of as one', LIMIT, async (context) => {
-  const app = await mesh(context, 'http', 3, {
+  const app = await circuitMesh(context, 'http', 3, {
     breaker: 'failures 3, eject 60s..60s',
     flags: ['--workers', '2'],
   });

@@ -74,13 +74,13 @@ async function limited(
 }
 
 /**
- * Asks `count` times at once, spread over callers; when `held` are at the application and all others but `waiting` were refused,
- * all are answered. The words of those that were not.
+ * Asks `count` times at once, spread over callers; when `held` are at the application and `refused` were refused, all are answered.
+ * The words of those that were not.
  */
 async function flood(
   { application, asks }: Awaited<ReturnType<typeof limited>>,
   count: number,
-  { held, waiting = 0 }: { held: number; waiting?: number },
+  { held, refused: refusals = count - held }: { held: number; refused?: number },
 ): Promise<string[]> {
   const refused: Result[] = [];
   const all = Array.from({ length: count }, async (_, index) => {
@@ -88,8 +88,8 @@ async function flood(
     if (!result.ok) refused.push(result);
   });
   await until(
-    `${held} held, ${count - held - waiting} refused`,
-    () => application.held.length === held && refused.length === count - held - waiting,
+    `${held} held, ${refusals} refused`,
+    () => application.held.length === held && refused.length === refusals,
   );
   let over = false;
   const done = Promise.all(all).then(() => {
@@ -121,7 +121,11 @@ for (const [protocol, told] of [
 
 test('http: requests wait for a connection, as many as the limit says', LIMIT, async (context) => {
   const app = await limited(context, 'http', 'connections 1, pending 2');
-  assert.deepEqual(await flood(app, 5, { held: 1, waiting: 2 }), ['503 pool-full', '503 pool-full']);
+  // Until its connection is there the first one waits as well.
+  const first = (app.asks[0] as Ask)();
+  await until('the only connection to be in use', () => app.application.held.length === 1);
+  assert.deepEqual(await flood(app, 4, { held: 1, refused: 2 }), ['503 pool-full', '503 pool-full']);
+  assert.equal((await first).ok, true);
 });
 
 for (const protocol of ['http2', 'grpc'] as const)

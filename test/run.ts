@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { relative } from 'node:path';
+import { relative, resolve } from 'node:path';
 import { run } from 'node:test';
 import { type Leftover, leftovers, MARK } from './leftovers.ts';
 import { CLUSTER_PREREQUISITES, ensurePrerequisites } from './prerequisites.ts';
@@ -9,7 +9,7 @@ import { CLUSTER_PREREQUISITES, ensurePrerequisites } from './prerequisites.ts';
 /**
  * `npm test [WORD ...]`: every test, or those of files whose path has one of the words.
  * `npm run test:unit`: without those that start processes (*.e2e.test.ts) or take whole protocols through whole
- * sidecars (test/grpc, test/http2, test/websocket), for a quick look between two edits. Fails when a test fails, is
+ * sidecars (test/*.test.ts, test/grpc, test/http2, test/resilience, test/websocket), for a quick look between two edits. Fails when a test fails, is
  * skipped or marked as to do, when a file has no test, when none ran, and when a process is left behind.
  * `npm run test:kubernetes`: those that need a Kubernetes (test/kubernetes), which `npm test` runs too where it is root:
  * elsewhere the closing lines say that they were left out. Only here is the cluster of $KUBECONFIG used, if there is
@@ -49,6 +49,8 @@ const kubernetes = thorough.filter(
 const hasCluster = isRoot || given !== undefined;
 
 if (!unitOnly && !kubernetesOnly) ensurePrerequisites();
+// Hundreds of processes compile the same modules: half of what a quick look costs.
+if (unitOnly) process.env.NODE_COMPILE_CACHE ??= resolve('.cache/compile');
 if (kubernetes.length > 0 && (kubernetesOnly || isRoot)) ensurePrerequisites(CLUSTER_PREREQUISITES);
 const mark = randomUUID();
 process.env[MARK] = mark;
@@ -85,7 +87,7 @@ process.exitCode = problems.length === 0 ? 0 : 1;
 
 /** Whether a file's tests take a protocol through whole sidecars: they take longer than one waits between two edits. */
 function isThorough(file: string): boolean {
-  return /^test\/(grpc|http2|websocket)\//.test(file);
+  return /^test\/((grpc|http2|resilience|websocket)\/)?[^/]+$/.test(file);
 }
 
 /** Whether a file's tests run on a cluster. */

@@ -1,183 +1,192 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { runCommand } from '../../test/fixture/command.ts';
-import { type DelayingProxy, delayingProxy } from '../../test/fixture/delaying-proxy.ts';
-import { freePort } from '../../test/fixture/free-port.ts';
-import { Fleet, quantile } from './fleet.ts';
+import type { Cleanups } from '../../test/fixture/cleanups.ts';
+import { delayingProxy } from '../../test/fixture/delaying-proxy.ts';
+import { redisProcess } from '../../test/fixture/redis.ts';
+import { redisWithSentinel } from '../../test/fixture/redis-topologies.ts';
+import { until } from '../../test/fixture/wait.ts';
+import { measureChanges } from './changes.ts';
+import { apart } from './clocks.ts';
+import type { Demand } from './demand.ts';
+import { Fleet, type FleetOptions } from './fleet.ts';
+import { pageOf } from './page.ts';
+import { RedisHost } from './redis-host.ts';
+import { type Row, recoveryAfter, rowOf, sum, unfairness } from './row.ts';
 
 /**
- * `node bench/quota-fleet/main.ts [--sidecars 50] [--planes 3] [--rate 25000] [--seconds 5]`: the quota part of so many
- * sidecars in this process, control planes and Redis in processes of their own; bench/results/quota-fleet.md and .json.
- * Needs a machine that does nothing else: who has no CPU for 30 ms has an outage of Redis.
+ * `node bench/quota-fleet/main.ts [--sidecars 50] [--planes 3] [--rate 50000] [--seconds 5] [--only demand,faults,...]`:
+ * the quota part of so many sidecars, in processes of ten, control planes and Redis, the latter on a host of its own (a
+ * network namespace, so it needs root); writes bench/results/quota-fleet.md and .json, of `--only` none. Needs a machine
+ * that does nothing else: who has no CPU for 20 ms has an outage of Redis.
  */
 const { values } = parseArgs({
   options: {
     sidecars: { type: 'string', default: '50' },
     planes: { type: 'string', default: '3' },
-    rate: { type: 'string', default: '25000' },
+    rate: { type: 'string', default: '50000' },
     seconds: { type: 'string', default: '5' },
+    only: { type: 'string', default: '' },
     out: { type: 'string', default: join(import.meta.dirname, '../results') },
   },
 });
-const count = Number(values.sidecars);
+const sidecars = Number(values.sidecars);
+const controlPlanes = Number(values.planes);
 const rate = Number(values.rate);
-const phaseMs = Number(values.seconds) * 1000;
-/** What is in this part of the time after an outage counts as back. */
-const BACK_WINDOW_MS = 200;
-const BACK_SHARE = 0.8;
+const lengthMs = Number(values.seconds) * 1000;
+const PER_WORKER = 10;
+/** A burst that was saved up is used up by so much, in so long: what a phase admits came back in it. */
+const DRAIN: Demand = { shape: 'equal', perSecond: 3 * rate };
+const DRAIN_MS = 800;
+const SETTLE_MS = 700;
+/** Harm is done so long after the beginning of a phase, which is so much longer. */
+const HARM_MS = 1_000;
+const FAULT_MS = 2_000;
+const AFTER_FAULT_MS = 5_000;
 
-interface Row {
-  readonly phase: string;
-  readonly utilisation: number;
-  /** Beyond burst + rate * T in the worst window up to here. */
-  readonly excess: number;
-  readonly waitMaxMs: number;
-  readonly decisionP99Us: number;
-  readonly commandsPerAdmitted: number;
-  /** How far the sidecar that got least, and the one that got most, are from the mean; of equal demand only. */
-  readonly unfairness?: number;
-  /** From the end of the fault until 80 % of the quota were admitted again. */
-  readonly recoveryMs?: number;
-}
-
-const dir = mkdtempSync(join(tmpdir(), 'tulle-quotas-'));
-const port = await freePort();
-let redis = startRedis(port);
-const proxy = await delayingProxy(port);
-const fleet = await startFleet(proxy);
 const rows: Row[] = [];
-let commandsSoFar = 0;
-const equal = (demand: number) => () => (demand * rate) / count;
+const dir = mkdtempSync(join(tmpdir(), 'tulle-quotas-'));
+const equal = (share: number): Demand => ({ shape: 'equal', perSecond: share * rate });
+const cleanups: (() => void | Promise<void>)[] = [];
+const context: Cleanups = { after: (cleanup) => void cleanups.push(cleanup) };
 
-try {
-  await fleet.run(3_000, equal(1.2));
-  await phase('steady, equal, 120 % of the quota', equal(1.2), { fair: true });
-  await phase('steady, equal, 80 % of the quota', equal(0.8));
-  // The first sidecar has 1/H of all, the second half of that ...
-  const harmonic = Array.from({ length: count }, (_, index) => 1 / (index + 1)).reduce((a, b) => a + b, 0);
-  await phase('skewed (Zipf), 150 %', (index) => (1.5 * rate) / harmonic / (index + 1));
-  await phase('bursts: all for 200 ms of each second', (_, ms) => (ms % 1000 < 200 ? (5 * rate) / count : 0));
-  await phase('a hot spot that moves each second, 120 %', (index, ms) => {
-    const hot = Math.floor(ms / 1000) % count === index;
-    return hot ? 0.96 * rate : (0.24 * rate) / (count - 1);
-  });
-  await fault('Redis killed, back after 1 s, empty', async () => {
-    redis.kill('SIGKILL');
-    await pause(1_000);
-    redis = startRedis(port);
-  });
-  await fault('Redis slow by 500 ms for 2 s', async () => {
-    proxy.delayMs = 250; // each way
-    await pause(2_000);
-    proxy.delayMs = 0;
-  });
-  await fault('the network to Redis cut for 2 s', async () => {
-    proxy.delayMs = Number.POSITIVE_INFINITY;
-    await pause(2_000);
-    proxy.delayMs = 0;
-  });
-  await fault('a control plane killed', async () => {
-    fleet.controlPlanes[0]?.kill('SIGKILL');
-  });
-  report();
-} finally {
-  await fleet.close();
-  proxy.close();
-  redis.kill('SIGKILL');
-  rmSync(dir, { recursive: true, force: true });
+/** Several fleets, one after the other, each for some phases. */
+const SETTINGS: Readonly<Record<string, () => Promise<void>>> = {
+  demand: () =>
+    onHost(async (fleet, redis) => {
+      await phase(fleet, redis, 'steady, equal, 120 % of the quota', equal(1.2), { fair: true });
+      await phase(fleet, redis, 'steady, equal, 100 % of the quota', equal(1));
+      await phase(fleet, redis, 'steady, equal, 80 % of the quota', equal(0.8));
+      await phase(fleet, redis, 'skewed (Zipf), 150 %', { shape: 'zipf', perSecond: 1.5 * rate });
+      await phase(fleet, redis, 'bursts: all for 200 ms of each second', {
+        shape: 'bursts',
+        perSecond: rate,
+      });
+      const moving: Demand = { shape: 'hot-spot', perSecond: 1.2 * rate };
+      await phase(fleet, redis, 'a hot spot that moves each second, 120 %', moving);
+    }),
+
+  faults: () =>
+    onHost(async (fleet, redis) => {
+      await fault(fleet, 'Redis killed, back after 1 s, empty', async () => {
+        await redis.kill();
+        await pause(1_000);
+        redis.restart();
+      });
+      await fault(fleet, 'the network to Redis cut for 2 s (packets dropped in its namespace)', async () => {
+        await redis.cut();
+        await pause(FAULT_MS);
+        await redis.heal();
+      });
+      await fault(fleet, 'a control plane killed', async () => {
+        fleet.controlPlanes[0]?.kill('SIGKILL');
+      });
+    }),
+
+  async slow() {
+    const redis = await redisProcess(context);
+    const proxy = await delayingProxy(redis.port);
+    context.after(() => proxy.close());
+    await withFleet({ store: `redis://127.0.0.1:${proxy.port}` }, (fleet) =>
+      fault(fleet, 'Redis slow by 500 ms for 2 s', async () => {
+        proxy.delayMs = 250; // each way
+        await pause(FAULT_MS);
+        proxy.delayMs = 0;
+      }),
+    );
+  },
+
+  async failover() {
+    const { master, replica, sentinel } = await redisWithSentinel(context);
+    await withFleet({ store: `redis+sentinel://127.0.0.1:${sentinel.port}/main` }, (fleet) =>
+      fault(fleet, 'Redis killed, Sentinel makes a replica the master', async () => {
+        await master.kill();
+        await until('a new master', async () => (await replica.ask('ROLE')).startsWith('master'));
+      }),
+    );
+  },
+
+  clocks: () =>
+    onHost(
+      async (fleet, redis) => {
+        const name = 'clocks a minute apart, of control planes and sidecars, 120 %';
+        await phase(fleet, redis, name, equal(1.2), { fair: true });
+      },
+      { env: apart(dir) },
+    ),
+
+  changes: () =>
+    onHost(async (fleet, redis) => {
+      add(await measureChanges(fleet, redis.address, { rate, controlPlanes, demand: equal(1.2) }));
+    }),
+};
+
+async function onHost(
+  body: (fleet: Fleet, redis: RedisHost) => Promise<void>,
+  options: Partial<FleetOptions> = {},
+): Promise<void> {
+  const redis = await RedisHost.start(dir);
+  try {
+    await withFleet({ store: `redis://${redis.address}`, ...options }, (fleet) => body(fleet, redis));
+  } finally {
+    await redis.close();
+  }
 }
 
-async function startFleet({ port: behind }: DelayingProxy): Promise<Fleet> {
-  await untilRedis(port);
-  return Fleet.start({
-    dir,
-    sidecars: count,
-    controlPlanes: Number(values.planes),
-    limit: `${rate}/s`,
-    store: `redis://127.0.0.1:${behind}`,
-  });
+async function withFleet(
+  options: Partial<FleetOptions> & Pick<FleetOptions, 'store'>,
+  body: (fleet: Fleet) => Promise<void>,
+): Promise<void> {
+  const own = mkdtempSync(join(dir, 'fleet-'));
+  const workers = Math.ceil(sidecars / PER_WORKER);
+  const usual = { dir: own, sidecars, workers, controlPlanes, limit: `${rate}/s` };
+  const fleet = await Fleet.start({ ...usual, ...options });
+  try {
+    await fleet.run(2_000, equal(1.2)); // a store without memory gives nothing at first
+    await body(fleet);
+  } finally {
+    await fleet.close();
+  }
 }
 
 async function phase(
+  fleet: Fleet,
+  redis: RedisHost,
   name: string,
-  demand: (index: number, ms: number) => number,
+  demand: Demand,
   { fair = false } = {},
 ): Promise<void> {
-  const before = begin();
-  const { fromMs, toMs } = await fleet.run(phaseMs, demand);
-  rows.push({
-    ...(await finish(name, before, fromMs, toMs)),
-    ...(fair && { unfairness: unfairness(before.each) }),
-  });
+  await fleet.run(DRAIN_MS, DRAIN);
+  await fleet.run(SETTLE_MS, demand);
+  await redis.ask('CONFIG', 'RESETSTAT');
+  const run = await fleet.run(lengthMs, demand);
+  const commandsPerAdmitted = (await commands(redis)) / sum(run.each);
+  add({ ...rowOf(name, fleet, run), commandsPerAdmitted, ...(fair && { unfairness: unfairness(run) }) });
 }
 
-/** Harm is done one second after the beginning. */
-async function fault(name: string, harm: () => Promise<void>): Promise<void> {
-  const before = begin();
+async function fault(fleet: Fleet, name: string, harm: () => Promise<void>): Promise<void> {
+  await fleet.run(DRAIN_MS, DRAIN);
   let overMs = 0;
-  const { fromMs, toMs } = await fleet.run(phaseMs + 5_000, equal(1.2), async () => {
-    await pause(1_000);
+  const run = await fleet.run(HARM_MS + FAULT_MS + AFTER_FAULT_MS, equal(1.2), async () => {
+    await pause(HARM_MS);
     await harm();
     overMs = fleet.nowMs;
   });
-  const row = await finish(name, before, fromMs, toMs);
-  rows.push({ ...row, recoveryMs: recoveryAfter(overMs, toMs) });
+  add({ ...rowOf(name, fleet, run), recoveryMs: recoveryAfter(fleet, overMs, run.toMs) });
 }
 
-interface Before {
-  readonly each: readonly number[];
-  readonly total: number;
-  readonly commands: number;
-}
-
-function begin(): Before {
-  fleet.findings.waitedMs.length = 0;
-  fleet.findings.decidedUs.length = 0;
-  const each = fleet.sidecars.map(({ admitted }) => admitted);
-  return { each, total: fleet.findings.admitted.total, commands: commandsSoFar };
-}
-
-async function finish(name: string, before: Before, fromMs: number, toMs: number): Promise<Row> {
-  const now = await commands();
-  // A Redis that began anew counts anew.
-  const sent = now >= before.commands ? now - before.commands : now;
-  commandsSoFar = now;
-  const { findings } = fleet;
-  const row: Row = {
-    phase: name,
-    utilisation: fleet.utilisation(fromMs, toMs),
-    excess: fleet.excess,
-    waitMaxMs: quantile(findings.waitedMs, 1),
-    decisionP99Us: quantile(findings.decidedUs, 0.99),
-    commandsPerAdmitted: sent / Math.max(1, findings.admitted.total - before.total),
-  };
+function add(row: Row): void {
+  rows.push(row);
   console.error(JSON.stringify(row));
-  return row;
-}
-
-function unfairness(before: readonly number[]): number {
-  const got = fleet.sidecars.map(({ admitted }, index) => admitted - (before[index] ?? 0));
-  const mean = got.reduce((sum, one) => sum + one, 0) / got.length;
-  return Math.max(...got.map((one) => Math.abs(one - mean) / mean));
-}
-
-function recoveryAfter(overMs: number, toMs: number): number {
-  for (let ms = overMs; ms + BACK_WINDOW_MS < toMs; ms += 20)
-    if (fleet.utilisation(ms, ms + BACK_WINDOW_MS) >= BACK_SHARE) return ms - overMs;
-  return Number.POSITIVE_INFINITY;
 }
 
 /** What clients sent; scripts count as one. */
-async function commands(): Promise<number> {
-  const { out } = await runCommand('redis-cli', ['-p', String(port), 'INFO', 'commandstats']);
-  return [...out.matchAll(/^cmdstat_(?:evalsha|eval|publish):calls=(\d+)/gm)].reduce(
-    (sum, [, calls]) => sum + Number(calls),
-    0,
-  );
+async function commands(redis: RedisHost): Promise<number> {
+  const out = await redis.ask('INFO', 'commandstats');
+  const calls = [...out.matchAll(/^cmdstat_(?:evalsha|eval|publish):calls=(\d+)/gm)];
+  return sum(calls.map(([, count]) => Number(count)));
 }
 
 function report(): void {
@@ -185,47 +194,25 @@ function report(): void {
     date: new Date().toISOString(),
     processor: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
-    load: loadavg()[0],
-    sidecars: count,
-    controlPlanes: Number(values.planes),
+    load: loadavg()[0] ?? 0,
+    sidecars,
+    controlPlanes,
     quota: `${rate}/s`,
     rows,
   };
-  const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
-  const cells = rows.map((row) =>
-    [
-      row.phase,
-      percent(row.utilisation),
-      row.excess <= 0 ? 'never' : row.excess.toFixed(0),
-      `${row.waitMaxMs.toFixed(1)} ms`,
-      `${row.decisionP99Us.toFixed(1)} us`,
-      row.commandsPerAdmitted.toFixed(4),
-      row.unfairness === undefined ? '' : percent(row.unfairness),
-      row.recoveryMs === undefined ? '' : `${row.recoveryMs.toFixed(0)} ms`,
-    ].join(' | '),
-  );
-  const page = `# Quotas on real Redis
-
-\`node bench/quota-fleet/main.ts\`, ${figures.date}: ${count} sidecars (the quota part of each, in one process), ${values.planes} control
-planes and one Redis; the quota is ${rate}/s. ${figures.cores} cores of ${figures.processor}; the load of the machine was ${figures.load?.toFixed(1)}:
-above the number of cores it is others that are measured too.
-
-| Phase | Used of the quota | Exceeded by | Longest wait | Decision p99 | Redis commands a request | Farthest from a fair share | Back after |
-| --- | --- | --- | --- | --- | --- | --- | --- |
-${cells.map((line) => `| ${line} |`).join('\n')}
-`;
+  const page = pageOf(figures);
+  console.log(page);
+  if (values.only !== '') return;
   mkdirSync(values.out, { recursive: true });
   writeFileSync(join(values.out, 'quota-fleet.json'), `${JSON.stringify(figures, null, 2)}\n`);
   writeFileSync(join(values.out, 'quota-fleet.md'), page);
-  console.log(page);
 }
 
-function startRedis(at: number): ChildProcess {
-  return spawn('redis-server', ['--port', String(at), '--bind', '127.0.0.1', '--save', '', '--dir', dir], {
-    stdio: 'ignore',
-  });
-}
-
-async function untilRedis(at: number): Promise<void> {
-  while ((await runCommand('redis-cli', ['-p', String(at), 'PING'])).out.trim() !== 'PONG') await pause(50);
+try {
+  for (const name of values.only === '' ? Object.keys(SETTINGS) : values.only.split(','))
+    await SETTINGS[name]?.();
+  report();
+} finally {
+  for (const cleanup of cleanups.reverse()) await cleanup();
+  rmSync(dir, { recursive: true, force: true });
 }

@@ -7,22 +7,23 @@ import type { Quota } from '../../sidecar/quotas/account.ts';
 import { type ControlSessions, openQuotaLink } from '../../sidecar/quotas/control-plane-link.ts';
 import { ADMITTED, decide, WAITS } from '../../sidecar/quotas/decide.ts';
 import { DrawnQuotas } from '../../sidecar/quotas/drawn-quotas.ts';
+import type { QuotaLink } from '../../sidecar/quotas/quota-link.ts';
 import { Waiter } from '../../sidecar/quotas/waiter.ts';
-import type { Admitted } from './admitted.ts';
 
 const RECONNECT_MS = 100;
 const PING_MS = 1_000;
 /** Of so many decisions one is timed. */
 const TIMED = 16;
 
-/** What the sidecars of a fleet found out together. */
-export interface Findings {
-  admitted: Admitted;
-  refused: number;
-  /** How long those waited that had to, in ms. */
-  waitedMs: number[];
-  /** How long decisions took that needed no waiting, in us; a sample. */
-  decidedUs: number[];
+/** Told of what becomes of requests; times by `performance.now()`, in ms. */
+export interface Observer {
+  decided(admitted: boolean, nowMs: number): void;
+  /** One had to wait so long for the store. */
+  waited(ms: number): void;
+  /** A decision that needed no waiting took so long, in us; a sample. */
+  took(us: number): void;
+  /** The sidecar was told that its quota has other numbers. */
+  changed(nowMs: number): void;
 }
 
 export interface Proof {
@@ -45,7 +46,7 @@ export class QuotaSidecar {
   private decisions = 0;
   private readonly quotas: DrawnQuotas;
   private readonly quota: Quota;
-  private readonly findings: Findings;
+  private readonly observer: Observer;
   private readonly sessions: Sessions;
 
   constructor(
@@ -54,11 +55,13 @@ export class QuotaSidecar {
     proof: Proof,
     service: string,
     limit: RateLimit,
-    findings: Findings,
+    observer: Observer,
   ) {
-    this.findings = findings;
+    this.observer = observer;
     this.sessions = new Sessions(addresses, first, proof);
-    this.quotas = new DrawnQuotas(() => openQuotaLink(this.sessions, undefined, SILENT));
+    this.quotas = new DrawnQuotas(() =>
+      observed(openQuotaLink(this.sessions, undefined, SILENT), () => observer.changed(performance.now())),
+    );
     const [quota] = this.quotas.quotasOf(service, [limit]);
     if (quota === undefined) throw new Error('no quota');
     this.quota = quota;
@@ -71,36 +74,48 @@ export class QuotaSidecar {
   }
 
   private request(): void {
-    const { findings } = this;
+    const { observer } = this;
     const sinceMs = performance.now();
     const accounts = [this.quota.account('', sinceMs)];
     const verdict = decide(accounts, sinceMs);
-    const nowMs = performance.now();
     if (verdict === WAITS) {
       const waiter = new Waiter(accounts, sinceMs, (refusedBy, atMs) => {
-        findings.waitedMs.push(performance.now() - sinceMs);
+        observer.waited(performance.now() - sinceMs);
         this.decided(refusedBy === undefined, atMs);
       });
       waiter.wake(sinceMs);
       return;
     }
-    if (this.decisions++ % TIMED === 0) findings.decidedUs.push((nowMs - sinceMs) * 1000);
-    this.decided(verdict === ADMITTED, nowMs);
+    if (this.decisions++ % TIMED === 0) observer.took((performance.now() - sinceMs) * 1000);
+    this.decided(verdict === ADMITTED, sinceMs);
   }
 
   private decided(admitted: boolean, nowMs: number): void {
-    if (!admitted) {
-      this.findings.refused++;
-      return;
-    }
-    this.admitted++;
-    this.findings.admitted.note(nowMs);
+    if (admitted) this.admitted++;
+    this.observer.decided(admitted, nowMs);
   }
 
   close(): void {
     this.quotas.close();
     this.sessions.close();
   }
+}
+
+/** A link that tells when it is told of other numbers. */
+function observed(link: QuotaLink, changed: () => void): QuotaLink {
+  return {
+    get open() {
+      return link.open;
+    },
+    send: (request) => link.send(request),
+    onChange: (listener) => link.onChange(listener),
+    onReply: (listener) =>
+      link.onReply((reply) => {
+        if (reply.type === 'changed') changed();
+        listener(reply);
+      }),
+    close: () => link.close(),
+  };
 }
 
 /** Sessions to one control plane after the other. */

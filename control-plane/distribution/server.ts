@@ -106,7 +106,7 @@ class Server implements ControlServer {
   private readonly sessionsOf = new Map<string, number>();
   /** Those too that have no session yet. */
   private readonly sockets = new Set<Socket>();
-  private readonly streams = new Set<ResourceStream>();
+  private readonly streams = new Map<ResourceStream, Http2Session | undefined>();
   private readonly quotas: QuotaServer;
   /** How many certificates are asked for now, by address. */
   private readonly asking = new Map<string, number>();
@@ -157,7 +157,7 @@ class Server implements ControlServer {
     http.on('stream', (stream, headers) => this.onStream(stream as ServerHttp2Stream, headers)); // a server's streams are server streams
     http.on('sessionError', (error) => this.log.debug({ error: error.message }, 'a session failed'));
     this.registry.onChange((changes) => {
-      for (const stream of this.streams) stream.onChanges(changes);
+      for (const stream of this.streams.keys()) stream.onChanges(changes);
       this.quotas.onChanges(changes);
     });
     await new Promise<void>((resolve, reject) => {
@@ -216,7 +216,7 @@ class Server implements ControlServer {
     this.sessions.add(session);
     this.sessionsOf.set(holder, (this.sessionsOf.get(holder) ?? 0) + 1);
     session.on('error', () => {});
-    const stop = keepAlive(session, PING_MS, () => this.quotas.onSilent(session));
+    const stop = keepAlive(session, PING_MS, () => this.quotas.onAway(session));
     if (peer === undefined) limitStranger(session, this.strangerMs);
     session.on('close', () => {
       stop();
@@ -254,7 +254,7 @@ class Server implements ControlServer {
 
   private resources(stream: ServerHttp2Stream, peer: string): void {
     const resources = new ResourceStream(stream, this.registry, peer, this.log);
-    this.streams.add(resources);
+    this.streams.set(resources, stream.session);
     const rebalance = this.rebalance(resources);
     stream.on('close', () => {
       clearTimeout(rebalance);
@@ -271,7 +271,7 @@ class Server implements ControlServer {
   private rebalance(resources: ResourceStream): NodeJS.Timeout | undefined {
     if (this.streamAgeMs === undefined) return undefined;
     const ageMs = this.streamAgeMs * (0.5 + Math.random());
-    const timer = setTimeout(() => resources.bye('connections are spread anew'), ageMs);
+    const timer = setTimeout(() => this.sayBye(resources, 'connections are spread anew'), ageMs);
     return timer.unref();
   }
 
@@ -331,10 +331,16 @@ class Server implements ControlServer {
     answer(stream, known ? statusOf(error.code) : 400, reason);
   }
 
+  private sayBye(stream: ResourceStream, reason: string): void {
+    const session = this.streams.get(stream);
+    if (session !== undefined) this.quotas.onAway(session);
+    stream.bye(reason);
+  }
+
   async sendAway(overMs: number): Promise<void> {
-    const streams = [...this.streams];
+    const streams = [...this.streams.keys()];
     for (const stream of streams) {
-      stream.bye('the control plane stops');
+      this.sayBye(stream, 'the control plane stops');
       await new Promise((resolve) => setTimeout(resolve, overMs / streams.length));
     }
   }
@@ -343,7 +349,7 @@ class Server implements ControlServer {
   async close(): Promise<void> {
     this.closed = true;
     clearTimeout(this.renewal);
-    for (const stream of this.streams) stream.bye('the control plane stops');
+    for (const stream of this.streams.keys()) this.sayBye(stream, 'the control plane stops');
     this.quotas.close();
     const http = this.http;
     if (http === undefined) return;

@@ -42,6 +42,11 @@ export class DrawnLately {
     while ((this.debits[0]?.drawnMs ?? ms) < ms) this.debits.shift();
   }
 
+  /** When it was debited last. */
+  get newestMs(): number {
+    return this.debits.at(-1)?.drawnMs ?? Number.NEGATIVE_INFINITY;
+  }
+
   get empty(): boolean {
     return this.debits.length === 0;
   }

@@ -28,7 +28,13 @@ async function running(
 ) {
   const authority = await openAuthority(join(temporaryDir(context), 'state'), { trustDomain: 'mesh.local' });
   const registry = new MemoryRegistry(mesh('100/d'));
-  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  const logged: string[] = [];
+  const log = {
+    debug() {},
+    info() {},
+    warn: (...line: unknown[]) => void logged.push(JSON.stringify(line)),
+    error() {},
+  };
   const listen = { host: '127.0.0.1', port: 0 };
   const server = await openControlServer(listen, authority, registry, log, { quotas });
   const sidecars: RawSidecar[] = [];
@@ -40,6 +46,7 @@ async function running(
   return {
     server,
     registry,
+    logged,
     async sidecar(workload: string): Promise<RawSidecar> {
       const proof = await credentials(authority, workload);
       const sidecar = rawSidecar(`https://${server.address}`, { ca: authority.bundlePem, ...proof });
@@ -163,6 +170,15 @@ test('an attacker who sends what is no message, too many items or an endless lin
   assert.deepEqual(grantedOf(await drawing(attacker).ask({ items: [item(1)] })), [1]);
 });
 
+test('an attacker whose message has a field with an endless name fills no log', async (context) => {
+  const { sidecar, logged } = await running(context);
+  const stream = drawing(await sidecar('t/app'));
+  const message = { type: 'draw', id: 1, items: [item(1)], ['x'.repeat(500_000)]: 1 };
+  stream.stream.write(`${JSON.stringify(message)}\n`);
+  await until('the end of the stream', () => stream.closed);
+  assert.ok(logged.length > 0 && logged.join().length < 1_000, `${logged.join().length} characters`);
+});
+
 test('one session has a few streams of quotas and no more, also beside that of resources', async (context) => {
   const { sidecar } = await running(context);
   const { session } = await sidecar('t/app');
@@ -224,9 +240,34 @@ test('a sidecar with a name is the same one after it connected again, and one th
   const again = drawing(await sidecar('t/app'), { [NODE_HEADER]: 'pod-1' });
   assert.equal(await sharers(again), 2);
   first.session.destroy();
+  await until('the old stream to be gone', () => server.numbers.drawing === 2);
+  assert.equal(await sharers(other), 2);
   again.stream.end();
   await until('one stream to be left', () => server.numbers.drawing === 1);
   assert.equal(await sharers(other), 1);
+});
+
+test('a sidecar that is sent to another control plane keeps its share: it may find none', async (context) => {
+  const { sidecar, server } = await running(context);
+  const stays = drawing(await sidecar('t/app'), { [NODE_HEADER]: 'pod-2' });
+  const goes = await sidecar('t/app');
+  const resources = goes.session.request(
+    { ':method': 'POST', ':path': '/v1/resources' },
+    { endStream: false },
+  );
+  let told = '';
+  resources.on('data', (bytes: Buffer) => {
+    told += bytes.toString();
+  });
+  const draws = drawing(goes, { [NODE_HEADER]: 'pod-1' });
+  for (const stream of [stays, draws, stays]) await stream.ask({});
+  await until('it to follow resources', () => server.numbers.sidecars === 1);
+  await server.sendAway(1);
+  await until('it to be told', () => told.includes('"bye"'));
+  draws.stream.end();
+  await until('one stream to be left', () => server.numbers.drawing === 1);
+  const reply = await stays.ask({});
+  assert.equal(reply.type === 'grants' && reply.grants[0]?.sharers, 2);
 });
 
 /** One store as two control planes have it: what one announces, the other hears. */
@@ -262,8 +303,23 @@ test('new numbers that one control plane knows are told and in force at another 
   }
   const [granted] = grantedOf(await there.ask({ items: [item(1000)] })) as number[];
   assert.ok(granted !== undefined && granted <= 20, `${granted} of the old numbers`);
+  // Who can publish cannot make a quota of a day one of a millisecond.
+  first.announce('t/app', [{ quota: QUOTA, tokens: 50, perMs: 1, burst: 50 }]);
   // Its registry says the same later: that is no news.
   behind.registry.change(mesh('20/d'), 't/app');
   await there.ask({ items: [item(0)] });
   assert.equal(there.replies.filter(({ type }) => type === 'changed').length, 1);
+});
+
+test('of two quotas whose numbers are told one after the other, both hold where the registry is behind', async (context) => {
+  const [first, second] = sharedStore();
+  const { sidecar, registry } = await running(context, second);
+  const window = 't/app#sliding-window:86400000:';
+  registry.change(mesh('100/d; window 90/d'), 't/app');
+  const stream = drawing(await sidecar('t/app'));
+  await stream.ask({ items: [item(0)] });
+  first.announce('t/app', [{ quota: QUOTA, tokens: 10, perMs: 86_400_000, burst: 10 }]);
+  first.announce('t/app', [{ quota: window, tokens: 5, perMs: 86_400_000, burst: 5 }]);
+  await until('the news', () => stream.replies.filter(({ type }) => type === 'changed').length === 2);
+  assert.deepEqual(grantedOf(await stream.ask({ items: [item(100), item(100, 0, window)] })), [10, 5]);
 });

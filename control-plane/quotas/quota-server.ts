@@ -37,8 +37,8 @@ export interface QuotaServer {
   /** Takes a stream of `peer`, `namespace/serviceaccount`. */
   accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: string): void;
   onChanges(changes: readonly Change[]): void;
-  /** A session is ended because nobody answers at its other end. */
-  onSilent(session: Http2Session): void;
+  /** Nobody answers at the other end of a session, or it is sent to another control plane. */
+  onAway(session: Http2Session): void;
   /** Has all sidecars draw elsewhere. */
   close(): void;
 }
@@ -65,7 +65,7 @@ class Quotas implements QuotaServer {
   /** Services that any stream draws on. */
   private readonly services = new Map<ServiceKey, KnownService>();
   private readonly timer: NodeJS.Timeout;
-  private readonly silent = new WeakSet<Http2Session>();
+  private readonly away = new WeakSet<Http2Session>();
   private closed = false;
 
   constructor(store: QuotaStore, registry: Registry, log: Log) {
@@ -100,9 +100,15 @@ class Quotas implements QuotaServer {
     stream.on('close', () => {
       this.open.delete(quotas);
       // Who is silent, or sent away, may go on by itself: its share is not given away. One without a name never comes back.
-      const gone = !NODE.test(node) || !(this.closed || (session !== undefined && this.silent.has(session)));
+      const away = this.closed || (session !== undefined && this.away.has(session));
+      const gone = !NODE.test(node) || !(away || this.isHere(member));
       for (const service of quotas.services) this.leave(service, member, gone);
     });
+  }
+
+  /** Who connects again may be here before its old connection is known to be gone. */
+  private isHere(member: string): boolean {
+    return this.open.keys().some((one) => one.member === member);
   }
 
   onChanges(changes: readonly Change[]): void {
@@ -121,8 +127,8 @@ class Quotas implements QuotaServer {
     }
   }
 
-  onSilent(session: Http2Session): void {
-    this.silent.add(session);
+  onAway(session: Http2Session): void {
+    this.away.add(session);
   }
 
   close(): void {
@@ -136,10 +142,12 @@ class Quotas implements QuotaServer {
     if (known === undefined) return;
     const news = quotas.filter((one) => {
       const limit = this.limits(known).get(one.quota);
-      return limit !== undefined && differ(limit, one);
+      // Its name says the time that a quota is of: with another it would be another quota.
+      return limit !== undefined && limit.perMs === one.perMs && differ(limit, one);
     });
     if (news.length === 0) return;
-    known.announced = { quotas: news, untilMs: performance.now() + ANNOUNCED_MS };
+    const others = known.announced?.quotas.filter(({ quota }) => !news.some((one) => one.quota === quota));
+    known.announced = { quotas: [...(others ?? []), ...news], untilMs: performance.now() + ANNOUNCED_MS };
     this.tell(service, news);
   }
 

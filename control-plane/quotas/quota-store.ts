@@ -36,7 +36,7 @@ export interface QuotaStore {
   draw(service: ServiceKey, member: string, exact: boolean, draws: readonly QuotaDraw[]): Promise<QuotaDrawn>;
   /** These sidecars answered lately, whether they draw or not. */
   contact(service: ServiceKey, members: readonly string[]): void;
-  /** A sidecar draws no more: its share is for the others. */
+  /** A sidecar draws no more: its share is for the others, and its places when their time is over. */
   leave(service: ServiceKey, member: string): void;
   /** Tells all control planes of this store, this one included, that quotas of a service have other numbers. */
   announce(service: ServiceKey, quotas: readonly AnnouncedQuota[]): void;

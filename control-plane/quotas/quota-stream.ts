@@ -6,7 +6,7 @@ import { quotaTerms } from '../../protocol/quotas/quota-terms.ts';
 import type { ServiceKey } from '../../protocol/service.ts';
 import type { RateLimit } from '../../protocol/traffic-policy.ts';
 import type { Log } from '../log.ts';
-import { DrawnLately } from './drawn-lately.ts';
+import { DrawnBuckets } from './drawn-buckets.ts';
 import { type QuotaStore, StoreOutage } from './quota-store.ts';
 import { serviceOf } from './service-limits.ts';
 
@@ -15,8 +15,6 @@ const MAX_LINE_BYTES = 512 * 1024;
 /** Of one stream. */
 const MAX_UNANSWERED = 64;
 const MAX_SERVICES = 1_000;
-/** Subjects of which is remembered what may be given back. */
-const MAX_REMEMBERED = 100_000;
 const LEAVE_MS = 1_000;
 
 /** What a stream may draw on, by the registry. */
@@ -54,7 +52,7 @@ export class QuotaStream {
   private readonly numbers: QuotaNumbers;
   private readonly log: Log;
   private unanswered = 0;
-  private readonly lately = new Map<string, DrawnLately>();
+  private readonly lately = new DrawnBuckets();
   /** The store's clock minus that of this process, in ms. */
   private clockOffset = 0;
 
@@ -111,7 +109,7 @@ export class QuotaStream {
     }
     const request = quotaRequestSchema.safeParse(value);
     if (request.success) this.onRequest(request.data);
-    else this.end(`a message is not understood: ${request.error.issues[0]?.message ?? ''}`);
+    else this.end(`a message is not understood: ${request.error.issues[0]?.message.slice(0, 200) ?? ''}`);
   }
 
   private onRequest(request: Read): void {
@@ -131,7 +129,7 @@ export class QuotaStream {
         for (const [at, { quota, subject, granted }] of grants.entries()) {
           this.count(draws[at]?.want ?? 0, granted);
           if (granted > 0 && draws[at]?.limit.algorithm !== 'concurrency')
-            this.remember(`${quota}\n${subject}`).note(granted, atMs);
+            this.lately.note(`${quota}\n${subject}`, granted, atMs);
         }
         this.write({ type: 'grants', id: request.id, grants: [...grants] });
       },
@@ -172,24 +170,10 @@ export class QuotaStream {
   }
 
   private returned(quota: string, subject: string, limit: RateLimit, count: number): QuotaDraw['back'] {
-    const bucket = `${quota}\n${subject}`;
-    const drawn = this.lately.get(bucket);
-    if (drawn === undefined) return [];
-    drawn.forgetBefore(performance.now() + this.clockOffset - quotaTerms(limit).returnMs);
-    const back = count === 0 ? [] : drawn.take(count);
-    if (drawn.empty) this.lately.delete(bucket);
+    const sinceMs = performance.now() + this.clockOffset - quotaTerms(limit).returnMs;
+    const back = this.lately.take(`${quota}\n${subject}`, count, sinceMs);
     for (const part of back) this.numbers.returned += part.count;
     return back;
-  }
-
-  private remember(bucket: string): DrawnLately {
-    const known = this.lately.get(bucket);
-    if (known !== undefined) return known;
-    // What is forgotten cannot be given back: it is lost for a moment, never doubled.
-    if (this.lately.size >= MAX_REMEMBERED) this.lately.clear();
-    const fresh = new DrawnLately();
-    this.lately.set(bucket, fresh);
-    return fresh;
   }
 
   private count(want: number, granted: number): void {

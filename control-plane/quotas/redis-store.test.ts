@@ -4,7 +4,7 @@ import { parseStoreAddress } from '../../protocol/quotas/store-address.ts';
 import { FaultProxy } from '../../test/chaos/fault-proxy.ts';
 import { redisProcess } from '../../test/fixture/redis.ts';
 import { until } from '../../test/fixture/wait.ts';
-import { storeContract } from './quota-store.contract.fixture.ts';
+import { draw, storeContract } from './quota-store.contract.fixture.ts';
 import type { QuotaStore } from './quota-store.ts';
 import { openRedisStore, type RedisStoreOptions } from './redis-store.ts';
 
@@ -49,4 +49,31 @@ test('a connection that only listens, and whose other side is gone without a wor
   link.cut();
   // Nobody draws here, so that nothing else notices it.
   await untilHeard(heard + 1);
+});
+
+test('Redis: draws that come together are one command, and each gets what it would have got by itself', async (context) => {
+  const store = await storeOf(context, `redis://${(await redisProcess(context)).address}`);
+  await store.draw('t/app', 'first', false, []);
+  const before = store.numbers().commands;
+  const draws = ['a', 'b', 'c', 'd', 'e'].map((member) =>
+    store.draw('t/app', member, false, [draw('10/d', 3), draw('100/d', 1, { subject: member })]),
+  );
+  const exact = store.draw('t/app', 'a', true, [draw('5/d exact', 2)]);
+  const answers = await Promise.all([...draws, exact]);
+  assert.deepEqual(
+    answers.map(({ grants }) => grants.map(({ granted }) => granted)),
+    [[3, 1], [3, 1], [1, 1], [1, 1], [1, 1], [2]],
+  );
+  const sent = store.numbers().commands - before;
+  assert.ok(sent <= 3, `${sent} commands`);
+});
+
+test('Redis: who waits for a store that is closed is told so', async (context) => {
+  const store = await storeOf(context, `redis://${(await redisProcess(context)).address}`);
+  const ask = () => store.draw('t/app', 'a', false, [draw('10/d', 3)]);
+  const sent = ask().catch(() => undefined);
+  const waits = assert.rejects(ask, { code: 'ERR_QUOTA_OUTAGE' });
+  await store.close();
+  await waits;
+  await sent;
 });

@@ -6,18 +6,18 @@ import { GRACE_MS } from '../../protocol/quotas/presence.ts';
 import { type QuotaTerms, quotaTerms } from '../../protocol/quotas/quota-terms.ts';
 import type { ServiceKey } from '../../protocol/service.ts';
 import type { Log } from '../log.ts';
+import { Batches } from './batches.ts';
 import { type AnnouncedQuota, type QuotaStore, StoreOutage } from './quota-store.ts';
 import { openRedis, type RedisConnection, type RedisSettings } from './redis-connection.ts';
 import { CONTACT, DRAW, LEAVE } from './scripts.ts';
 
-/** What a service's quotas leave behind is gone after so long at least, in ms. */
+/** Who draws on a service, and since when Redis remembers it, is kept for so long at least, in ms. */
 const MIN_TTL_MS = 3_600_000;
-/** Beyond the time in which a bucket is whole again, in ms. */
-const MORE_TTL_MS = 60_000;
 const CHANNEL = 'tulle:quotas:changed';
 const MAX_NEWS = 64 * 1024;
 
-const count = z.int().min(0);
+/** As a limit can be written. */
+const count = z.int().min(1).max(999_999_999);
 const newsSchema = z.strictObject({
   service: z.string().max(600),
   quotas: z
@@ -35,7 +35,8 @@ export interface RedisStoreOptions extends RedisSettings {
 }
 
 /**
- * Quotas in Redis, for all control planes of a mesh: each draw is one script. All keys of a service are of one slot,
+ * Quotas in Redis, for all control planes of a mesh: each draw is one script, or with others of
+ * its service a part of one. All keys of a service are of one slot,
  * and expire. Redis should keep them: set `maxmemory-policy noeviction`.
  */
 export async function openRedisStore(options: RedisStoreOptions, log: Log): Promise<QuotaStore> {
@@ -43,15 +44,24 @@ export async function openRedisStore(options: RedisStoreOptions, log: Log): Prom
   return new RedisStore(await openRedis(options, log), graceMs, options.now);
 }
 
+/** A draw of one sidecar, to be answered. */
+interface Asked {
+  readonly member: string;
+  readonly exact: boolean;
+  readonly draws: readonly QuotaDraw[];
+  readonly startMs: number;
+  resolve(drawn: QuotaDrawn): void;
+  reject(error: unknown): void;
+}
+
 class RedisStore implements QuotaStore {
   private readonly redis: RedisConnection;
   private readonly graceMs: number;
   private readonly now: (() => number) | undefined;
+  private readonly batches = new Batches<Asked>((service, batch) => this.run(service, batch));
   private drawMs = 0;
   private draws = 0;
   private readonly listeners: ((service: ServiceKey, quotas: readonly AnnouncedQuota[]) => void)[] = [];
-  /** Keys of places that a member of this control plane may hold. */
-  private readonly places = new Map<string, Set<string>>();
 
   constructor(redis: RedisConnection, graceMs: number, now: (() => number) | undefined) {
     this.redis = redis;
@@ -60,33 +70,50 @@ class RedisStore implements QuotaStore {
     redis.subscribe(CHANNEL, (message) => this.onNews(message));
   }
 
-  async draw(
+  draw(
     service: ServiceKey,
     member: string,
     exact: boolean,
     draws: readonly QuotaDraw[],
   ): Promise<QuotaDrawn> {
+    return new Promise((resolve, reject) => {
+      const one = { member, exact, draws, startMs: performance.now(), resolve, reject };
+      // A request waits for it, and for nothing else.
+      if (exact) this.run(service, [one]);
+      else this.batches.add(service, one, Math.max(1, draws.length));
+    });
+  }
+
+  private run(service: ServiceKey, batch: readonly Asked[]): void {
+    this.drawAll(service, batch).catch((error: unknown) => {
+      for (const { reject } of batch) reject(error);
+    });
+  }
+
+  /** One script for all. */
+  private async drawAll(service: ServiceKey, batch: readonly Asked[]): Promise<void> {
     const keys = [`${nameOf(service)}:here`, `${nameOf(service)}:members`];
-    const terms = draws.map(({ limit }) => quotaTerms(limit));
-    for (const { quota, subject, limit } of draws) {
-      const key = bucketKey(service, quota, subject);
-      keys.push(key, `${key}:parts`, `${key}:drawers`);
-      if (limit.algorithm === 'concurrency') this.mayHold(service, member, key);
-    }
-    const items = draws.map((draw, at) => itemOf(draw, terms[at] ?? quotaTerms(draw.limit)));
-    const ttlMs = Math.max(MIN_TTL_MS, ...items.map(({ ttl }) => ttl));
-    const startMs = performance.now();
-    const args = [this.began(), String(ttlMs), member, exact ? '1' : '0', JSON.stringify(items)];
-    const answer = await this.redis.run(DRAW, keys, args);
-    this.draws++;
-    this.drawMs += performance.now() - startMs;
-    if (!Array.isArray(answer) || answer.length !== draws.length + 2)
+    for (const { draws } of batch)
+      for (const { quota, subject } of draws) {
+        const key = bucketKey(service, quota, subject);
+        keys.push(key, `${key}:parts`, `${key}:drawers`);
+      }
+    const asked = batch.map(({ member, exact, draws }) => ({ member, exact, items: draws.map(itemOf) }));
+    const wholes = batch.flatMap(({ draws }) => draws.map(({ limit }) => wholeMs(quotaTerms(limit))));
+    const ttlMs = Math.ceil(Math.max(MIN_TTL_MS, 2 * Math.max(0, ...wholes)));
+    const answer = await this.redis.run(DRAW, keys, [this.began(), String(ttlMs), JSON.stringify(asked)]);
+    const parts = Array.isArray(answer) ? answer.map(String) : [];
+    if (parts.length !== batch.reduce((sum, { draws }) => sum + 1 + draws.length, 1))
       throw new StoreOutage('Redis answered what is no answer to a draw');
-    const [now, sharers, ...parts] = answer.map(String);
-    return {
-      atMs: Number(now),
-      grants: parts.map((part, at) => grantOf(part, draws[at], terms[at], Number(sharers))),
-    };
+    const atMs = Number(parts.shift());
+    const nowMs = performance.now();
+    for (const { draws, startMs, resolve } of batch) {
+      this.draws++;
+      this.drawMs += nowMs - startMs;
+      const sharers = Number(parts.shift());
+      const grants = parts.splice(0, draws.length).map((part, at) => grantOf(part, draws[at], sharers));
+      resolve({ atMs, grants });
+    }
   }
 
   contact(service: ServiceKey, members: readonly string[]): void {
@@ -95,10 +122,8 @@ class RedisStore implements QuotaStore {
   }
 
   leave(service: ServiceKey, member: string): void {
-    const held = `${service}\n${member}`;
-    const keys = [`${nameOf(service)}:here`, `${nameOf(service)}:members`, ...(this.places.get(held) ?? [])];
-    this.places.delete(held);
-    this.redis.run(LEAVE, keys, [member]).catch(() => {}); // its share and places come back with time
+    const keys = [`${nameOf(service)}:here`, `${nameOf(service)}:members`];
+    this.redis.run(LEAVE, keys, [member]).catch(() => {}); // its share comes back with time
   }
 
   announce(service: ServiceKey, quotas: readonly AnnouncedQuota[]): void {
@@ -115,20 +140,13 @@ class RedisStore implements QuotaStore {
   }
 
   close(): Promise<void> {
+    for (const { reject } of this.batches.close()) reject(new StoreOutage('the store is closed'));
     return this.redis.close();
   }
 
   /** What the scripts take first. */
   private began(): string {
     return this.now === undefined ? String(this.graceMs) : `${this.graceMs} ${this.now()}`;
-  }
-
-  private mayHold(service: ServiceKey, member: string, key: string): void {
-    const name = `${service}\n${member}`;
-    const keys = this.places.get(name) ?? new Set();
-    // More come back with time.
-    if (keys.size < 1_000) keys.add(key);
-    this.places.set(name, keys);
   }
 
   /** Others write to Redis too: what is no news is passed over. */
@@ -157,10 +175,14 @@ function bucketKey(service: ServiceKey, quota: string, subject: string): string 
   return `${nameOf(service)}:${hash}`;
 }
 
+/** How long until a bucket of which all was used is as if never used, in ms. */
+function wholeMs({ algorithm, burst, rate, windowMs, lifeMs }: QuotaTerms): number {
+  return algorithm === 'token-bucket' ? burst / rate : 2 * windowMs + lifeMs;
+}
+
 /** As the script reads it. */
-function itemOf({ want, back }: QuotaDraw, terms: QuotaTerms) {
-  const { algorithm, capacity, burst, rate, windowMs, granuleMs, lifeMs, returnMs } = terms;
-  const wholeMs = algorithm === 'token-bucket' ? burst / rate : 2 * windowMs + lifeMs;
+function itemOf({ limit, want, back }: QuotaDraw) {
+  const { algorithm, capacity, burst, rate, windowMs, granuleMs, lifeMs, returnMs } = quotaTerms(limit);
   return {
     algorithm,
     capacity,
@@ -170,19 +192,14 @@ function itemOf({ want, back }: QuotaDraw, terms: QuotaTerms) {
     granule: granuleMs,
     life: lifeMs,
     returns: returnMs,
-    ttl: Math.ceil(2 * wholeMs + MORE_TTL_MS),
     want,
     back: back.map(({ count: many, drawnMs }) => [many, drawnMs]),
   };
 }
 
-function grantOf(
-  part: string,
-  draw: QuotaDraw | undefined,
-  terms: QuotaTerms | undefined,
-  sharers: number,
-): QuotaGrant {
+function grantOf(part: string, draw: QuotaDraw | undefined, sharers: number): QuotaGrant {
   const [granted = 0, retryAfterMs = 0, remaining = 0, resetMs = 0] = part.split(' ').map(Number);
-  const { quota = '', subject = '' } = draw ?? {};
-  return { quota, subject, granted, lifeMs: terms?.lifeMs ?? 0, retryAfterMs, remaining, resetMs, sharers };
+  const { quota = '', subject = '', limit } = draw ?? {};
+  const lifeMs = limit === undefined ? 0 : quotaTerms(limit).lifeMs;
+  return { quota, subject, granted, lifeMs, retryAfterMs, remaining, resetMs, sharers };
 }

@@ -9,6 +9,9 @@ import {
 } from '../../protocol/quotas/presence.ts';
 import { LEASE_MS } from '../../protocol/quotas/quota-terms.ts';
 
+/** What is known of a bucket is kept for so long after it is as if never used, in ms. */
+const KEPT_MS = 60_000;
+
 /** A Lua script, known to Redis by its SHA-1. */
 export interface Script {
   readonly lua: string;
@@ -100,9 +103,13 @@ local function evaluate(ttl)
 end
 `;
 
-/** What MemoryQuotas.draw does. ARGV: grace, ttl, member, exact (1 or 0), items; KEYS[3 ...]: three of each item. */
+/**
+ * What MemoryQuotas.draw does, for several draws of a service one after the other. ARGV: grace, ttl, draws; KEYS[3 ...]:
+ * three of each item. Answers with the time, and for each draw with how many share and its items.
+ */
 export const DRAW = script(`${PRESENCE}
-local ttl, member, exact, items = ARGV[2], ARGV[3], ARGV[4] == '1', cjson.decode(ARGV[5])
+local ttl = ARGV[2]
+local member, exact -- of the draw that is made
 evaluate(ttl)
 
 local function contact()
@@ -129,6 +136,9 @@ local function least(window)
   for _, span in ipairs(spans) do if span[1] > since then smallest = math.min(smallest, span[2]) end end
   return smallest
 end
+
+-- A bucket that is whole again is as one that is not there: names are the callers' to choose, and many.
+local function kept(key, whole) redis.call('PEXPIRE', key, math.ceil(whole) + ${KEPT_MS}) end
 
 local kinds = {}
 
@@ -180,7 +190,7 @@ function bucket.reset(b) return math.max(0, (b.burst - b.level) / b.rate) end
 function bucket.write(b)
   redis.call('HSET', b.key, 'level', num(b.level), 'at', num(b.at), 'rested', num(b.rested), 'out', num(b.out),
     'before', num(b.before), 'slot', num(b.slot))
-  redis.call('PEXPIRE', b.key, b.ttl)
+  kept(b.key, bucket.reset(b))
 end
 
 -- Granules of debits in a sorted set by their end, as 'number:count'; their sum stands apart.
@@ -204,7 +214,8 @@ function window.read(b)
   local old = num(now - b.window)
   for _, text in ipairs(redis.call('ZRANGEBYSCORE', b.extra, '-inf', old)) do
     local _, count = granule(text)
-    b.sum = b.sum - count
+    -- What is not there any more must not be in the sum that is kept.
+    b.sum, b.mended = b.sum - count, true
   end
   redis.call('ZREMRANGEBYSCORE', b.extra, '-inf', old)
   if redis.call('EXISTS', b.extra) == 0 then b.sum = 0 end
@@ -248,8 +259,10 @@ function window.reset(b)
   return last and math.max(0, granule(last) * b.granule + b.window - now) or 0
 end
 function window.write(b)
-  redis.call('SET', b.key, num(b.sum), 'PX', b.ttl)
-  redis.call('PEXPIRE', b.extra, b.ttl)
+  local whole = window.reset(b)
+  redis.call('SET', b.key, num(b.sum))
+  kept(b.key, whole)
+  kept(b.extra, whole)
 end
 
 local estimate = {}
@@ -293,7 +306,7 @@ function estimate.reset(b)
 end
 function estimate.write(b)
   redis.call('HSET', b.key, 'index', num(b.index), 'current', num(b.current), 'previous', num(b.previous))
-  redis.call('PEXPIRE', b.key, b.ttl)
+  kept(b.key, estimate.reset(b))
 end
 
 -- Holders of places, as 'count:until'.
@@ -304,7 +317,12 @@ function places.read(b)
   local holders = redis.call('HGETALL', b.key)
   for i = 1, #holders, 2 do
     local count, ends = granule(holders[i + 1])
-    if ends <= now or ends > now + b.life + LATER then redis.call('HDEL', b.key, holders[i])
+    if ends > now + b.life + LATER then
+      -- Redis' clock went back: requests are under way as before.
+      ends = now + b.life
+      redis.call('HSET', b.key, holders[i], num(count) .. ':' .. num(ends))
+    end
+    if ends <= now then redis.call('HDEL', b.key, holders[i])
     else
       b.held = b.held + count
       if holders[i] == member then b.mine = count else b.last = math.max(b.last, ends) end
@@ -313,12 +331,25 @@ function places.read(b)
 end
 function places.free(b) return math.max(0, math.floor(b.capacity * least(0) + 1e-6) - b.held) end
 
+-- How many draw on it lately, and how long ago this one did.
 local function drew(b)
+  local last = tonumber(redis.call('ZSCORE', b.drawers, member) or -1e15)
   redis.call('ZADD', b.drawers, num(now), member)
   redis.call('ZREMRANGEBYSCORE', b.drawers, '-inf', '(' .. num(now - 1000))
   redis.call('ZREMRANGEBYSCORE', b.drawers, '(' .. num(now + LATER), '+inf')
   redis.call('PEXPIRE', b.drawers, 5000)
-  return math.max(1, redis.call('ZCARD', b.drawers))
+  return math.max(1, redis.call('ZCARD', b.drawers)), now - last
+end
+
+-- What fair-share.ts does.
+local function fair_share(b, free, since)
+  local back = b.rate * math.min(math.max(0, since), ${LEASE_MS})
+  local left = math.min(free - b.rate * b.returns / 2, b.rate * ${LEASE_MS}) / 2
+  return math.max(1, math.floor(free / b.sharers), math.floor(back / b.sharers), math.floor(left))
+end
+local function pause(b, missing)
+  if exact or missing <= 0 then return 0 end
+  return math.min(missing * b.sharers / b.rate, b.returns / 2)
 end
 
 local function grantable(b)
@@ -326,47 +357,59 @@ local function grantable(b)
   local free = b.kind.free(b)
   local most = free
   if not exact then
-    local sharers = drew(b)
-    most = math.min(free, math.max(1, math.floor(free / sharers), math.floor(b.rate * ${LEASE_MS} / sharers)))
+    local since
+    b.sharers, since = drew(b)
+    most = math.min(free, fair_share(b, free, since))
   end
   return math.min(b.want, b.mine + most)
 end
 
-local sharers, none = contact(), false
-for i, b in ipairs(items) do
-  b.kind, b.mine = kinds[b.algorithm], 0
-  b.key, b.extra, b.drawers = KEYS[i * 3], KEYS[i * 3 + 1], KEYS[i * 3 + 2]
-  b.kind.read(b)
-  if b.kind.back then
-    for _, back in ipairs(b.back) do
-      if now - back[2] <= b.returns then b.kind.back(b, back[1], back[2]) end
-    end
-  end
-  b.count = grantable(b)
-  if exact and b.count < b.want then none = true end
-end
-
-local answer = { string.format('%.3f', now), string.format('%d', sharers) }
+local answer = { string.format('%.3f', now) }
 local function tell(granted, wait, remaining, reset)
   answer[#answer + 1] = string.format('%d %.3f %d %.3f', granted, wait, remaining, reset)
 end
-for _, b in ipairs(items) do
-  local count = none and 0 or b.count
-  if b.kind == places then
-    if none then count = b.mine end
-    if count > 0 then
-      redis.call('HSET', b.key, member, num(count) .. ':' .. num(now + b.life))
-      redis.call('PEXPIRE', b.key, b.ttl)
-      b.last = math.max(b.last, now + b.life)
-    else redis.call('HDEL', b.key, member) end
-    b.held = b.held - b.mine + count
-    tell(count, count < b.want and ${LEASE_MS} or 0, math.max(0, b.capacity - b.held), b.last - now)
-  else
-    if count > 0 then b.kind.debit(b, count) end
-    if count > 0 or #b.back > 0 or b.mended then b.kind.write(b) end
-    local wait = (count > 0 or b.want == 0) and 0 or b.kind.wait(b, exact and b.want or 1)
-    tell(count, wait, b.kind.free(b), b.kind.reset(b))
+
+local function draw(items, first)
+  local sharers, none = contact(), false
+  answer[#answer + 1] = string.format('%d', sharers)
+  for i, b in ipairs(items) do
+    local at = first + (i - 1) * 3
+    b.kind, b.mine, b.sharers = kinds[b.algorithm], 0, 1
+    b.key, b.extra, b.drawers = KEYS[at], KEYS[at + 1], KEYS[at + 2]
+    b.kind.read(b)
+    if b.kind.back then
+      for _, back in ipairs(b.back) do
+        if now - back[2] <= b.returns then b.kind.back(b, back[1], back[2]) end
+      end
+    end
+    b.count = grantable(b)
+    if exact and b.count < b.want then none = true end
   end
+  for _, b in ipairs(items) do
+    local count = none and 0 or b.count
+    if b.kind == places then
+      if none then count = b.mine end
+      if count > 0 then
+        redis.call('HSET', b.key, member, num(count) .. ':' .. num(now + b.life))
+        kept(b.key, b.life)
+        b.last = math.max(b.last, now + b.life)
+      else redis.call('HDEL', b.key, member) end
+      b.held = b.held - b.mine + count
+      tell(count, count < b.want and ${LEASE_MS} or 0, math.max(0, b.capacity - b.held), b.last - now)
+    else
+      if count > 0 then b.kind.debit(b, count) end
+      if count > 0 or #b.back > 0 or b.mended then b.kind.write(b) end
+      local wait = (count > 0 or b.want == 0) and 0 or b.kind.wait(b, exact and b.want or 1)
+      tell(count, math.max(wait, pause(b, b.want - count)), b.kind.free(b), b.kind.reset(b))
+    end
+  end
+end
+
+local first = 3
+for _, one in ipairs(cjson.decode(ARGV[3])) do
+  member, exact = one.member, one.exact
+  draw(one.items, first)
+  first = first + 3 * #one.items
 end
 return answer
 `);
@@ -382,14 +425,16 @@ end
 return 1
 `);
 
-/** A member draws no more. ARGV[1]: the member; KEYS[3 ...]: places that it may hold. */
+/** A member draws no more. ARGV[1]: the member. */
 export const LEAVE = script(`
 local before = redis.call('HGET', KEYS[2], ARGV[1])
 if before then
   redis.call('HDEL', KEYS[2], ARGV[1])
   local shares = tonumber(redis.call('HGET', KEYS[1], 'shares') or 0) - 1 / tonumber(string.match(before, ':(.+)'))
-  redis.call('HSET', KEYS[1], 'shares', string.format('%.17g', math.max(0, shares)))
+  -- What has expired would never expire again.
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    redis.call('HSET', KEYS[1], 'shares', string.format('%.17g', math.max(0, shares)))
+  end
 end
-for i = 3, #KEYS do redis.call('HDEL', KEYS[i], ARGV[1]) end
 return 1
 `);

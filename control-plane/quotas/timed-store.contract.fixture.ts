@@ -59,7 +59,7 @@ async function get(store: QuotaStore, member: string, limit: RateLimit, want: nu
   assert.equal(grants.length, 1);
   const [grant] = grants;
   assert.ok(grant);
-  return { atMs, ...grant };
+  return { atMs, want, ...grant };
 }
 
 /** What every store must do as time goes by. */
@@ -107,6 +107,16 @@ export function timedStoreContract(name: string, open: Open): void {
     },
   );
 
+  contract('of a window that is looked at only, what has ended is there again', async (store, { pass }) => {
+    assert.equal((await get(store, 'a', window, 50)).granted, 50);
+    await pass(500, 'a');
+    assert.equal((await get(store, 'a', window, 30)).granted, 30);
+    await pass(600, 'a');
+    assert.equal((await get(store, 'a', window, 0)).remaining, 70);
+    assert.equal((await get(store, 'a', window, 0)).remaining, 70);
+    assert.equal((await get(store, 'a', window, 100)).granted, 70);
+  });
+
   contract('an estimate counts the last window by what is in sight of it', async (store, { pass }) => {
     assert.equal((await get(store, 'a', estimate, 1000)).granted, 100);
     assert.equal((await get(store, 'a', estimate, 1)).granted, 0);
@@ -131,6 +141,22 @@ export function timedStoreContract(name: string, open: Open): void {
       await pass(700, 'a', 'b');
       const { granted, remaining } = await get(store, 'b', places, 10);
       assert.deepEqual([granted, remaining], [10, 0]);
+    },
+  );
+
+  contract(
+    'places of who left are held for a while: only its connection may be gone, and its requests go on',
+    async (store, { pass }) => {
+      assert.equal((await get(store, 'a', places, 10)).granted, 10);
+      store.leave(SERVICE, 'a');
+      assert.equal((await get(store, 'b', places, 10)).granted, 0);
+      await pass(600, 'b');
+      assert.equal((await get(store, 'a', places, 10)).granted, 10);
+      await pass(600, 'a', 'b');
+      assert.equal((await get(store, 'b', places, 10)).granted, 0);
+      store.leave(SERVICE, 'a');
+      await pass(600, 'b');
+      assert.ok((await get(store, 'b', places, 10)).granted > 0);
     },
   );
 
@@ -207,6 +233,32 @@ export function timedStoreContract(name: string, open: Open): void {
     store.leave(SERVICE, 'c');
     assert.equal((await get(store, 'a', bucket, 0)).sharers, 1);
   });
+
+  contract(
+    'of a bucket that is used up all who want more get their part of what comes back, and are told when it is worth asking',
+    async (store, { pass }) => {
+      const many = { ...bucket, tokens: 10_000, burst: 10_000 };
+      const members = ['a', 'b', 'c', 'd'];
+      const got = new Map(members.map((member) => [member, 0]));
+      for (let round = 0; round < 40; round++) {
+        // In another order each time.
+        for (let at = 0; at < 4; at++) {
+          const member = members[(at + round) % 4] ?? '';
+          const grant = await get(store, member, many, member === 'd' ? 50 : 400);
+          if (round >= 20) got.set(member, (got.get(member) ?? 0) + grant.granted);
+          const pause = grant.granted === grant.want ? 0 : 50;
+          if (round >= 20) assert.ok(Math.abs(grant.retryAfterMs - pause) < 1, `${grant.retryAfterMs}`);
+        }
+        await pass(50, ...members);
+      }
+      // 500 come back in each round: d wants less than its part, and the others get the same.
+      assert.equal(got.get('d'), 20 * 50);
+      for (const member of ['a', 'b', 'c'])
+        assert.ok(Math.abs((got.get(member) ?? 0) - 20 * 150) <= 400, JSON.stringify([...got]));
+      const all = [...got.values()].reduce((sum, one) => sum + one, 0);
+      assert.ok(Math.abs(all - 20 * 500) <= 400, `${all} of ${20 * 500}`);
+    },
+  );
 
   contract(
     'the share of a sidecar without contact is set aside until it is back',

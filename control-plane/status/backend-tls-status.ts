@@ -3,6 +3,7 @@ import { CONTROLLER } from '../registry/kubernetes/known-gateways.ts';
 import type { KnownObjects } from '../registry/kubernetes/known-objects.ts';
 import type { SeenDocument } from '../registry/kubernetes/seen-documents.ts';
 import { type Condition, condition, problemWords, withTimes } from './conditions.ts';
+import { entriesInPlace } from './entries-in-place.ts';
 
 /** As many as the API server takes. */
 const MAX_ANCESTORS = 16;
@@ -45,7 +46,7 @@ export function backendTlsStatus(seen: SeenDocument, known: Known, now: Date): o
         conditions: withTimes(conditions, old?.conditions, now),
       };
     });
-  return { ancestors: [...theirs, ...ours] };
+  return { ancestors: entriesInPlace(before, ours, (one, own) => isSame(one.ancestorRef, own.ancestorRef)) };
 }
 
 function acceptedCondition(key: string, policy: CheckedBackendTls, known: Known): Condition {

@@ -76,6 +76,13 @@ test('entries of other controllers stay as they are; ours for what is no parent 
   assert.equal(parents.length, 2);
 });
 
+test('an entry of ours stays where it is: with a controller that puts its own last too, neither would ever be content', () => {
+  const mesh = cluster(routeTo('edge/r'));
+  const [own] = parentsOf(mesh, 'edge/r');
+  const other = cluster({ ...routeTo('edge/r'), status: { parents: [own, THEIRS] } } as RawObject);
+  assert.deepEqual(parentsOf(other, 'edge/r'), [own, THEIRS]);
+});
+
 test('what is wrong with backends is told as ResolvedRefs of all parents, with the reason', () => {
   const backends = (...backendRefs: object[]) => ({ rules: [{ backendRefs }] });
   const cases: [object, string][] = [

@@ -4,6 +4,7 @@ import type { ConditionReason, ObjectProblem } from '../registry/kubernetes/obje
 import { type ParentRef, parentOf, type RawRef } from '../registry/kubernetes/route-document.ts';
 import type { SeenDocument } from '../registry/kubernetes/seen-documents.ts';
 import { type Condition, condition, problemWords, withTimes } from './conditions.ts';
+import { entriesInPlace } from './entries-in-place.ts';
 
 /** Reasons of the condition ResolvedRefs; all others are of Accepted. */
 const ABOUT_REFERENCES: ReadonlySet<ConditionReason | undefined> = new Set<ConditionReason>([
@@ -38,7 +39,9 @@ export function routeStatus(
     const wanted = parentConditions(problems, index, kept.generation);
     return [{ parentRef, controllerName: CONTROLLER, conditions: withTimes(wanted, old?.conditions, now) }];
   });
-  return { parents: [...before.filter(({ controllerName }) => controllerName !== CONTROLLER), ...own] };
+  return {
+    parents: entriesInPlace(before, own, (one, { parentRef }) => isSame(one.parentRef, parentRef ?? {})),
+  };
 }
 
 function isOurs(kind: ParentRef['kind'], key: string, gateways: KnownObjects['gateways']): boolean {

@@ -53,3 +53,8 @@ test('what would break the framing of a response, or ends a header line early, i
   ])
     assert.ok('wrong' in parseDirectResponse(text), JSON.stringify(text));
 });
+
+test('an attacker who writes a header of nothing but blanks stops nobody who reads it', () => {
+  for (const end of ['', '\rx', '\u2028'])
+    assert.ok('wrong' in parseDirectResponse(`503\na:${' '.repeat(100_000)}${end}b\u0000`), end);
+});

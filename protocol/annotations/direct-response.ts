@@ -24,12 +24,18 @@ export function parseDirectResponse(text: string): Parsed {
   if (head.length > MOST_HEADERS) return { wrong: `has more than ${MOST_HEADERS} headers`, meant: MEANT };
   const headers: [string, string][] = [];
   for (const line of head) {
-    const [, name = '', value = ''] = /^([^:\s]+):[ \t]*(.*?)[ \t]*$/.exec(line) ?? [];
+    const { name, value } = header(line);
     if (!isPolicyHeader(name) || !FIELD_VALUE.test(value))
       return { wrong: `has ${showValue(line)}, which is no header that can be written here`, meant: MEANT };
     headers.push([name, value]);
   }
   return { directResponse: { ...answer, headers, body } };
+}
+
+/** By hand: an expression with blanks on both sides of a value tries each division of a long line of blanks. */
+function header(line: string): { name: string; value: string } {
+  const colon = line.indexOf(':');
+  return { name: line.slice(0, Math.max(0, colon)), value: line.slice(colon + 1).trim() };
 }
 
 function split(text: string): { first: string; head: string[]; rest: string } {

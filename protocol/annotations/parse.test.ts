@@ -246,3 +246,14 @@ test('fields of a policy are told by the path that is given for them', () => {
     },
   ]);
 });
+
+test('an attacker who writes ten thousand names that do not exist gets few lines of log', () => {
+  const names = Array.from({ length: 10_000 }, (_, index) => [`tulle.dev/time0ut-${index}`, '1s']);
+  const { settings, problems } = parseAnnotations(
+    { 'tulle.dev/timeout': '2s', ...Object.fromEntries(names) },
+    DEFAULT_SETTINGS,
+  );
+  assert.equal(settings.timeoutMs, 2000);
+  assert.equal(problems.length, 21);
+  assert.equal(problems.at(-1)?.message, 'has 9980 more annotations of tulle.dev that do not exist');
+});

@@ -1,4 +1,5 @@
 import { DEFAULT_SETTINGS } from '../default-settings.ts';
+import { fewOf } from '../few-problems.ts';
 import { nearest } from '../nearest.ts';
 import { POD_ANNOTATIONS } from '../pod-annotations.ts';
 import { type Problem, showValue } from '../problem.ts';
@@ -67,15 +68,15 @@ export function parseAnnotations(
   base: TrafficSettings,
 ): SettingsWithProblems {
   const fields: Record<string, string> = {};
-  const problems: Problem[] = [];
+  const unknown: [field: string, value: string][] = [];
   for (const [name, value] of Object.entries(annotations)) {
     if (!name.startsWith(PREFIX)) continue;
     const field = name.slice(PREFIX.length);
     if (isTrafficField(field)) fields[field] = value;
-    else if (!POD_ANNOTATIONS.includes(field)) problems.push(unknownAnnotation(name, field, value));
+    else if (!POD_ANNOTATIONS.includes(field)) unknown.push([field, value]);
   }
   const parsed = parseFields(fields, base, (field) => `annotations.${PREFIX}${field}`);
-  return { settings: parsed.settings, problems: [...problems, ...parsed.problems] };
+  return { settings: parsed.settings, problems: [...fewOf(unknown, unknownAnnotation), ...parsed.problems] };
 }
 
 const TOO_LONG: Parsed = {
@@ -161,7 +162,8 @@ function isTrafficField(field: string): field is TrafficField {
   return (TRAFFIC_FIELDS as readonly string[]).includes(field);
 }
 
-function unknownAnnotation(name: string, field: string, value: string): Problem {
+function unknownAnnotation(field: string, value: string): Problem {
+  const name = `${PREFIX}${field}`;
   const guess = nearest(field, [...TRAFFIC_FIELDS, ...POD_ANNOTATIONS]);
   return {
     severity: 'error',

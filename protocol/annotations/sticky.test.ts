@@ -31,3 +31,7 @@ test('what tells no caller from another is refused', () => {
   ])
     assert.ok('wrong' in parseSticky(text), text);
 });
+
+test('an attacker who writes blanks and nothing else for long stops nobody who reads it', () => {
+  assert.ok('wrong' in parseSticky(`ip${' '.repeat(200_000)}x`));
+});

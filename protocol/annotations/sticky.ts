@@ -13,7 +13,7 @@ const MEANT =
 /** `header:x-user, ip`, `cookie:canary set`, `cookie:canary set 12h`, or `off`. */
 export function parseSticky(text: string): Parsed {
   if (text.trim() === 'off') return { unset: 'sticky' };
-  const [, list = '', set, duration] = /^(.*?)(\s+set(?:\s+(\S+))?)?\s*$/s.exec(text) ?? [];
+  const { list, set, duration } = partsOf(text);
   const keys = list.split(',').map((part) => part.trim());
   const by = keys.map(keyOf);
   const odd = by.indexOf(undefined);
@@ -23,8 +23,21 @@ export function parseSticky(text: string): Parsed {
   if (set === undefined) return { sticky };
   const cookie = cookieOf(sticky.by.at(-1) ?? '', duration);
   if (cookie === undefined)
-    return { wrong: `has ${showValue(set.trim())}, and no cookie that can be set before it`, meant: MEANT };
+    return { wrong: `has ${showValue(set)}, and no cookie that can be set before it`, meant: MEANT };
   return { sticky: { ...sticky, cookie } };
+}
+
+/** Word by word: an expression would try each blank of many as the one before `set`. */
+function partsOf(text: string): { list: string; set?: string; duration?: string } {
+  const words = text.trim().split(/\s+/);
+  const at = [words.length - 2, words.length - 1].find((index) => index > 0 && words[index] === 'set');
+  if (at === undefined) return { list: words.join(' ') };
+  const duration = words[at + 1];
+  return {
+    list: words.slice(0, at).join(' '),
+    set: words.slice(at).join(' '),
+    ...(duration !== undefined && { duration }),
+  };
 }
 
 function keyOf(text: string): string | undefined {

@@ -1,7 +1,8 @@
 import type { ServiceKey } from '../service.ts';
 import type { RateLimit } from '../traffic-policy.ts';
 import type { Bucket } from './bucket.ts';
-import { Drawers } from './drawers.ts';
+import { type Drawer, Drawers } from './drawers.ts';
+import { fairShare, pauseMs } from './fair-share.ts';
 import type { QuotaGrant } from './messages.ts';
 import { Places } from './places.ts';
 import { leastPart, Presence } from './presence.ts';
@@ -57,7 +58,11 @@ interface Entry {
 interface Asked {
   readonly draw: QuotaDraw;
   readonly entry: Entry;
+  readonly drawer: Drawer;
 }
+
+/** Of who does not share what there is. */
+const ALONE: Drawer = { sharers: 1, sinceMs: 0 };
 
 interface ServiceQuotas {
   readonly presence: Presence;
@@ -85,13 +90,18 @@ export class MemoryQuotas {
     known.presence.evaluate(nowMs);
     const sharers = known.presence.contact(member, nowMs);
     this.sweep(known, nowMs);
-    const asked = draws.map((draw) => ({ draw, entry: this.entryOf(known, draw, nowMs) }));
+    const asked = draws.map((draw): Asked => {
+      const entry = this.entryOf(known, draw, nowMs);
+      return { draw, entry, drawer: draw.want === 0 || exact ? ALONE : entry.drawers.drew(member, nowMs) };
+    });
     for (const { draw, entry } of asked) giveBack(entry, draw.back, nowMs);
-    const count = ({ draw, entry }: Asked): number => grantable(entry, member, draw.want, exact, nowMs);
+    const count = ({ draw, entry, drawer }: Asked): number =>
+      grantable(entry, member, draw.want, exact, drawer);
     const none = exact && asked.some((one) => count(one) < one.draw.want);
     const grants = asked.map((one): QuotaGrant => {
+      const { entry, drawer } = one;
       const { quota, subject, want } = one.draw;
-      const granted = grant(one.entry, member, want, none ? 0 : count(one), exact, nowMs);
+      const granted = grant(entry, member, want, none ? 0 : count(one), exact, drawer, nowMs);
       return { quota, subject, ...granted, sharers };
     });
     return { atMs: nowMs, grants };
@@ -106,12 +116,9 @@ export class MemoryQuotas {
     for (const member of members) known.presence.touch(member, nowMs);
   }
 
-  /** A member draws no more. */
+  /** A member draws no more. Its places end by themselves: its requests may go on, and it may come back by another way. */
   leave(service: ServiceKey, member: string): void {
-    const known = this.services.get(service);
-    if (known === undefined) return;
-    known.presence.leave(member);
-    for (const { places } of known.entries.values()) places.hold(member, 0, 0);
+    this.services.get(service)?.presence.leave(member);
   }
 
   private serviceOf(service: ServiceKey, nowMs: number): ServiceQuotas {
@@ -175,20 +182,14 @@ function giveBack(entry: Entry, back: QuotaDraw['back'], nowMs: number): void {
 }
 
 /** How many of `want` can be granted; of places how many in all. */
-function grantable(entry: Entry, member: string, want: number, exact: boolean, nowMs: number): number {
+function grantable(entry: Entry, member: string, want: number, exact: boolean, drawer: Drawer): number {
   if (want === 0) return 0;
-  const { terms, bucket, places, drawers } = entry;
+  const { terms, bucket, places } = entry;
   const held = places.heldBy(member);
   const allowed = Math.floor(terms.capacity * entry.part + 1e-6);
   const free = bucket === undefined ? Math.max(0, allowed - places.held()) : bucket.free();
-  const sharers = drawers.drew(member, nowMs);
-  const most = exact ? free : Math.min(free, fairShare(free, terms.rate, sharers));
+  const most = exact ? free : Math.min(free, fairShare(free, terms, drawer.sharers, drawer.sinceMs));
   return Math.min(want, held + most);
-}
-
-/** Never less than 1, else many sharers of few tokens would get nothing at all. */
-function fairShare(free: number, rate: number, sharers: number): number {
-  return Math.max(1, Math.floor(free / sharers), Math.floor((rate * LEASE_MS) / sharers));
 }
 
 function grant(
@@ -197,6 +198,7 @@ function grant(
   want: number,
   count: number,
   exact: boolean,
+  drawer: Drawer,
   nowMs: number,
 ): Omit<QuotaGrant, 'quota' | 'subject' | 'sharers'> {
   const { terms, bucket, places } = entry;
@@ -209,6 +211,8 @@ function grant(
     return { granted, lifeMs, retryAfterMs, remaining, resetMs: places.resetMs(nowMs) };
   }
   if (count > 0) bucket.debit(count);
-  const retryAfterMs = count > 0 || want === 0 ? 0 : bucket.waitMs(exact ? want : 1);
+  const pause = exact || count === want ? 0 : pauseMs(want - count, terms, drawer.sharers);
+  const waitMs = count > 0 || want === 0 ? 0 : bucket.waitMs(exact ? want : 1);
+  const retryAfterMs = Math.max(pause, waitMs);
   return { granted: count, lifeMs, retryAfterMs, remaining: bucket.free(), resetMs: bucket.resetMs() };
 }

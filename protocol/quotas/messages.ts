@@ -64,7 +64,10 @@ const grant = z.strictObject({
    * another message until the places are taken away.
    */
   lifeMs: z.number().min(0),
-  /** When none were granted: how long until one may be, in ms. */
+  /**
+   * When none were granted: how long until one may be, in ms. When fewer than were wanted, how long until it is worth asking
+   * for more.
+   */
   retryAfterMs: z.number().min(0),
   /** What the quota has left for everybody, as far as the store knows: for `RateLimit` fields. */
   remaining: z.number().min(0),

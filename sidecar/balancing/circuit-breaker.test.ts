@@ -227,6 +227,55 @@ test('what began before it was half-open is no probe: neither its success nor it
   assert.equal(of('a').circuit?.passed, 0);
 });
 
+test('a stream that began before it was half-open is no probe, however quickly its head had come', (context) => {
+  const { cluster, clock, attempts, of, stateOf } = service(context, 'ab');
+  const beganMs = performance.now();
+  for (let i = 0; i < 2; i++) cluster.started(of('a'), beganMs);
+  attempts('a', 5, '503');
+  clock.leap(LONGEST_FIRST_MS);
+  assert.equal(cluster.pick(undefined), of('a'));
+  clock.leap(1000);
+  cluster.finished(of('a'), performance.now(), 1, false, '200', beganMs);
+  assert.equal(of('a').circuit?.passed, 0);
+  cluster.finished(of('a'), performance.now(), 1, true, 'upstream-reset', beganMs);
+  assert.equal(stateOf('a'), 'half-open');
+});
+
+test('of what a server calls its failure, no more is remembered than a reason code has', (context) => {
+  const { attempt, of } = service(context, 'ab');
+  attempt('a', 'y'.repeat(60_000));
+  assert.equal(of('a').circuit?.failures[0]?.result, 'y'.repeat(64));
+});
+
+test('a probe counts though its request came before an endpoint was chosen for it', (context) => {
+  const { cluster, clock, attempts, of, stateOf } = service(context, 'ab');
+  attempts('a', 5, '503');
+  clock.leap(LONGEST_FIRST_MS);
+  for (let probe = 0; probe < 3; probe++) {
+    const cameMs = performance.now();
+    clock.leap(probe);
+    assert.equal(stateOf('a'), 'half-open');
+    assert.equal(cluster.pick(undefined), of('a'));
+    cluster.started(of('a'), cameMs);
+    clock.leap(1);
+    const nowMs = performance.now();
+    cluster.finished(of('a'), nowMs, nowMs - cameMs, false, '200');
+  }
+  assert.equal(stateOf('a'), 'closed');
+});
+
+test('a probe counts though its request came before the endpoint was half-open', (context) => {
+  const { cluster, clock, attempts, of, stateOf } = service(context, 'ab');
+  attempts('a', 5, '503');
+  const cameMs = performance.now();
+  clock.leap(LONGEST_FIRST_MS);
+  assert.equal(cluster.pick(undefined), of('a'));
+  cluster.started(of('a'), cameMs);
+  const nowMs = performance.now();
+  cluster.finished(of('a'), nowMs, nowMs - cameMs, true, '503');
+  assert.equal(stateOf('a'), 'open');
+});
+
 test('a retry is never a probe', (context) => {
   const { cluster, clock, attempts, of, picked } = service(context, 'ab');
   attempts('a', 5, '503');
@@ -379,6 +428,18 @@ test('where there is a health check, an ejected endpoint must pass it before it 
   assert.equal(stateOf('a'), 'open');
   assert.notEqual(cluster.pick(undefined), of('a'));
   found(true);
+  assert.equal(cluster.pick(undefined), of('a'));
+});
+
+test('an endpoint that was ejected and unhealthy is not out for ever when it is no longer checked', (context) => {
+  const { cluster, clock, attempts, update, stateOf, of } = service(context, 'abcd');
+  update('abcd', {}, { kind: 'tcp', target: '', everyMs: 600_000, timeoutMs: 1000 });
+  attempts('a', 5, '503');
+  of('a').healthy = false;
+  clock.leap(60_000);
+  assert.equal(stateOf('a'), 'open');
+  update('abcd');
+  assert.equal(stateOf('a'), 'half-open');
   assert.equal(cluster.pick(undefined), of('a'));
 });
 

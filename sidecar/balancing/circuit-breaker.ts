@@ -19,6 +19,8 @@ const WINDOW_MS = 10_000;
 const PROBES = 3;
 /** A probe that takes longer holds up no other: a stream may last for hours. */
 const PROBE_MS = 5_000;
+/** When an attempt began is its end less its latency, which differs by rounding. */
+const ROUNDING_MS = 0.001;
 
 interface CircuitBreakerParts {
   readonly service: string;
@@ -82,6 +84,10 @@ export class CircuitBreaker {
   /** These are all that may get requests. Told after each change: who stands in for the ejected is one of them. */
   know(endpoints: readonly Endpoint[]): void {
     this.endpoints = endpoints;
+    // They may be healthy because nobody checks them any more.
+    for (const [endpoint, circuit] of this.circuits)
+      if (circuit.state === 'open' && circuit.wheelSlot < 0 && endpoint.healthy)
+        this.halfOpen(endpoint, circuit);
     this.available = endpoints.filter((endpoint) => endpoint.available).length;
     const ejected = endpoints.filter(({ circuit }) => circuit?.ejected);
     this.note =
@@ -96,11 +102,8 @@ export class CircuitBreaker {
 
   /** Health checks found something: who is ejected and unhealthy is not probed. */
   healthChanged(): void {
-    for (const [endpoint, circuit] of this.circuits) {
-      const due = circuit.state === 'open' && circuit.wheelSlot < 0;
-      if (due && endpoint.healthy) this.halfOpen(endpoint, circuit);
-      else if (circuit.state === 'half-open' && !endpoint.healthy) this.stopProbing(endpoint, circuit);
-    }
+    for (const [endpoint, circuit] of this.circuits)
+      if (circuit.state === 'half-open' && !endpoint.healthy) this.stopProbing(endpoint, circuit);
     this.parts.onChange();
   }
 
@@ -118,16 +121,26 @@ export class CircuitBreaker {
   }
 
   /** An endpoint whose probe the next request is, and the words for its explanation; `awaiting` has one. */
-  takeProbe(nowMs: number): { readonly endpoint: Endpoint; readonly words: string } | undefined {
+  takeProbe(): { readonly endpoint: Endpoint; readonly words: string } | undefined {
     const endpoint = this.awaiting.shift();
     const circuit = endpoint?.circuit;
     if (endpoint === undefined || circuit === undefined) return undefined;
     circuit.probing = true;
     circuit.answered = false;
-    circuit.probeMs = nowMs;
+    circuit.probeMs = Number.POSITIVE_INFINITY;
     this.parts.wheel.arm(circuit, PROBE_MS);
     const words = `${endpoint.address} is half-open, and this request a probe of it: ${ejectedWords(circuit)}`;
     return { endpoint, words };
+  }
+
+  /**
+   * An attempt begins at an endpoint: the probe that was just taken, if there is one. `nowMs` may be earlier than that:
+   * an attempt is timed from when its request came.
+   */
+  began(endpoint: Endpoint, nowMs: number): void {
+    const { circuit } = endpoint;
+    if (circuit?.probing && circuit.probeMs === Number.POSITIVE_INFINITY)
+      circuit.probeMs = nowMs - ROUNDING_MS;
   }
 
   /** A good head came; the attempt goes on. */
@@ -297,7 +310,7 @@ export class CircuitBreaker {
     if (index >= 0) this.awaiting.splice(index, 1);
   }
 
-  /** Of an endpoint that is ejected only what began since it is half-open counts. */
+  /** Of an endpoint that is ejected only what began since it is half-open counts, and its probe. */
   private probed(
     endpoint: Endpoint,
     circuit: Circuit,
@@ -307,7 +320,8 @@ export class CircuitBreaker {
     nowMs: number,
   ): string | undefined {
     if (verdict === 'failure') circuit.remember(result);
-    if (circuit.state === 'open' || startedMs < circuit.sinceMs) return undefined;
+    const sinceMs = circuit.probing ? Math.min(circuit.sinceMs, circuit.probeMs) : circuit.sinceMs;
+    if (circuit.state === 'open' || startedMs < sinceMs) return undefined;
     if (verdict === 'failure') {
       this.stopAwaiting(endpoint);
       return this.eject(endpoint, circuit, 'probe', nowMs);

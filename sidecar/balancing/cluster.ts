@@ -337,7 +337,7 @@ export class Cluster {
 
   /** While endpoints are ejected: one whose probe this request is. Requests that were tried already are none. */
   private pickProbed(breaker: CircuitBreaker, exchange: Exchange | undefined): Endpoint | undefined {
-    const probe = breaker.awaiting.length > 0 ? breaker.takeProbe(performance.now()) : undefined;
+    const probe = breaker.awaiting.length > 0 ? breaker.takeProbe() : undefined;
     if (probe !== undefined) exchange?.note('circuit-breaker', 'probed', probe.words);
     else if (breaker.note !== undefined) exchange?.policies.push(breaker.note);
     return probe?.endpoint;
@@ -346,11 +346,13 @@ export class Cluster {
   /** An attempt begins at an endpoint that was picked. */
   started(endpoint: Endpoint, nowMs: number): void {
     this.balancer.started(endpoint, nowMs);
+    if (endpoint.circuit !== undefined) this.breaker?.began(endpoint, nowMs);
   }
 
   /**
    * It is over. `latencyMs`: to the response's head. `failed`: by what is the endpoint's fault; `result`: its status,
-   * or the reason code or gRPC status that it failed with. Returns why the endpoint is ejected, if that came of it.
+   * or the reason code or gRPC status that it failed with. `startedMs`: when it began, where its head was not its end.
+   * Returns why the endpoint is ejected, if that came of it.
    */
   finished(
     endpoint: Endpoint,
@@ -358,10 +360,11 @@ export class Cluster {
     latencyMs: number,
     failed: boolean,
     result: string,
+    startedMs = nowMs - latencyMs,
   ): string | undefined {
     this.balancer.finished(endpoint, nowMs, latencyMs, failed);
     const verdict = attemptVerdict(failed, result);
-    return this.breaker?.finished(endpoint, verdict, result, nowMs - latencyMs, nowMs);
+    return this.breaker?.finished(endpoint, verdict, result, startedMs, nowMs);
   }
 
   /** An attempt goes on, but its endpoint has answered well: of a stream that may last, all that is asked of a probe. */

@@ -102,3 +102,13 @@ test('new limits keep the past: reloading the configuration gives nobody a fresh
   made.limit(0, 0);
   assert.equal(drained(made, 0), 0);
 });
+
+test('a request that was held back for long is counted now, and gives nobody a fresh budget', () => {
+  const made = budget(0.2, 1);
+  requests(made, 50, 60_000);
+  assert.equal(drained(made, 60_000), 20);
+  made.countRequest(30_000);
+  assert.equal(drained(made, 60_001), 0);
+  requests(made, 9, 30_000);
+  assert.equal(drained(made, 60_002), 2);
+});

@@ -36,9 +36,10 @@ export class RetryBudget {
     return true;
   }
 
+  /** What comes with an earlier time, as a request that was held back, counts to the newest slice. */
   private advance(nowMs: number): void {
     const slice = Math.floor(nowMs / SLICE_MS);
-    if (slice === this.slice) return;
+    if (slice <= this.slice) return;
     const from = Math.max(this.slice + 1, slice - SLICES + 1);
     for (let passed = from; passed <= slice; passed++) {
       this.requests[passed % SLICES] = 0;

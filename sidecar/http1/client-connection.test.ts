@@ -71,6 +71,7 @@ async function connected(context: TestContext, onReusable = (): void => {}): Pro
         onReusable();
       },
       onGone: () => owner.push('gone'),
+      onDiscarding() {},
     },
     DEFAULT_LIMITS,
   );

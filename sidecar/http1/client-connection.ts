@@ -15,6 +15,8 @@ import { needsChunks, requestText } from './request-text.ts';
 export interface ConnectionOwner {
   onReusable(connection: ClientConnection): void;
   onGone(connection: ClientConnection, error: Error | undefined): void;
+  /** The rest of a response is read for nobody: `connection.endDiscard` is to be called if that takes long. */
+  onDiscarding(connection: ClientConnection): void;
 }
 
 /** A rest of a response that is worth reading to keep its connection. */
@@ -288,7 +290,13 @@ export class ClientConnection implements Upstream, TransportReader {
   discard(): void {
     const small = this.framing === NO_BODY || (this.framing === LENGTH && this.remaining <= DISCARD_BYTES);
     if (!small) this.abandon();
+    else if (this.framing === LENGTH && this.remaining > 0) this.owner.onDiscarding(this);
     this.handler = undefined;
+  }
+
+  /** Gives up to read a rest for nobody, if it is still that of request number `request`. */
+  endDiscard(request: number): void {
+    if (this.state === BODY && this.handler === undefined && this.requests === request) this.abandon();
   }
 
   private failed(problem: MessageProblem | undefined, error: Error | undefined): void {

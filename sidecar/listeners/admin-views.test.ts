@@ -199,6 +199,25 @@ test('whoever reads the configuration gets no secret: values of headers, names o
   );
 });
 
+test('whoever reads the configuration gets no secret that a policy writes into headers', (context) => {
+  const settings = {
+    ...DEFAULT_SETTINGS,
+    rewrites: [
+      { what: 'header', name: 'authorization', expression: '.*', replacement: 'Bearer hunter2' },
+      { what: 'path', name: '', expression: '/a', replacement: '/b' },
+    ],
+    directResponse: { status: 503, headers: [['set-cookie', 'hunter2']], body: 'soon' },
+    faults: [{ share: 1, delayMs: 5, header: { name: 'x-chaos', value: 'hunter2' } }],
+  } as const;
+  const [rule] = ROUTE.rules;
+  assert.ok(rule);
+  const policy = { set: { rewrites: settings.rewrites }, unset: [] };
+  const routes = [{ ...ROUTE, rules: [{ ...rule, policy }] }];
+  const view = told(configView(running(context, { ...RESOURCE, settings, routes }).all(), undefined));
+  assert.doesNotMatch(JSON.stringify(view), /hunter2/);
+  assert.match(JSON.stringify(view), /"name":"authorization".*"replacement":"\/b"/);
+});
+
 test('an attacker who reads the admin port gets the certificates of listeners, and nothing of their keys', async () => {
   const { keyPem, chainPem } = await (await testAuthority()).issue('shop/edge', {
     names: [{ type: 'dns', value: 'shop.test' }],

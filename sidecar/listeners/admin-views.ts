@@ -8,6 +8,7 @@ import { certificates } from '../identity/read-identity.ts';
 import type { RunningService } from '../routing/services.ts';
 import type { Circuit, CircuitState } from '../upstream/circuit.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
+import { shownSettings } from './shown-settings.ts';
 
 export interface Readiness {
   readonly ready: boolean;
@@ -84,7 +85,7 @@ export function configView(
       key,
       version: resource?.version,
       protocol: resource?.service.protocol,
-      settings: resource?.settings,
+      settings: resource && shownSettings(resource.settings),
       routes: resource?.routes.map(withoutValues),
       accessPolicies: resource?.access.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
       inUse: cluster && {
@@ -131,6 +132,7 @@ function circuitView({ state, streak, why, ejectedMs, spared, failures }: Circui
 function withoutValues(route: Route): Route {
   const rules = route.rules.map((rule) => ({
     ...withoutHeaderValues(rule),
+    ...(rule.policy !== undefined && { policy: { ...rule.policy, set: shownSettings(rule.policy.set) } }),
     backends: rule.backends.map(withoutHeaderValues),
   }));
   return { ...route, rules };

@@ -20,6 +20,8 @@ export interface Hedged extends ResponseHandler, OutgoingRequest {
   readonly version: number;
   /** Its first attempt is under way, and no head came. */
   readonly waitsForHead: boolean;
+  /** Its time is over. */
+  readonly isLate: boolean;
   /** An endpoint that was not tried, where there is one. */
   pickNext(cluster: Cluster): Endpoint | undefined;
   /** Header lines of an attempt there. */
@@ -83,7 +85,8 @@ export class Hedge implements ConnectionWaiter, ResponseHandler {
   }
 
   private hindrance(): string | undefined {
-    const { body, exchange, head } = this.request;
+    const { body, exchange, head, isLate } = this.request;
+    if (isLate) return 'the time of the request is over';
     if (!body.ended && head.bodyLength !== 0) return 'the body has not ended';
     if (!body.replayable) return 'the body is more than can be sent again';
     return untriedOf(this.cluster, exchange) === undefined ? 'there is no other endpoint' : undefined;
@@ -131,8 +134,8 @@ export class Hedge implements ConnectionWaiter, ResponseHandler {
     this.state = TAKEN;
   }
 
-  /** It lost, or the request is over. */
-  cancel(): void {
+  /** It lost, took too long, or the request is over. */
+  cancel(result = 'cancelled', failed = false): void {
     clearTimeout(this.timer);
     if (!this.runs) {
       if (this.state === WAITS) this.state = OVER;
@@ -140,7 +143,7 @@ export class Hedge implements ConnectionWaiter, ResponseHandler {
     }
     if (this.state === CONNECTING) this.endpoint?.cancel(this);
     this.upstream?.abandon();
-    this.finish('cancelled', false);
+    this.finish(result, failed);
   }
 
   /** A head came that is not wanted. */

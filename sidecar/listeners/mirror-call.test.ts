@@ -5,6 +5,7 @@ import { answering, type Backend, rawBackend } from '../../test/fixture/backend.
 import { leapingClock } from '../../test/fixture/leaping-clock.ts';
 import { until } from '../../test/fixture/wait.ts';
 import { Cluster } from '../balancing/cluster.ts';
+import { RetryBudget } from '../filters/retry-budget.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
 import { HTTP_11 } from '../http/message-head.ts';
 import { ownRequest } from '../http/own-request.ts';
@@ -26,16 +27,18 @@ function mirrored(context: TestContext, backend: Pick<Backend, 'address'>) {
   context.after(() => cluster.close());
   cluster.update([{ address: backend.address, weight: 1, ready: true }], DEFAULT_SETTINGS);
   const results: string[] = [];
+  const retryBudget = new RetryBudget();
+  retryBudget.limit(1, 0);
   const call = (
     from: () => ReturnType<Mirror['backend']> = () => cluster,
     body: Buffer[] = [],
     method = 'PUT',
   ): void => {
-    const mirror = { service: 't/copy', share: 1, backend: from };
+    const mirror = { service: 't/copy', share: 1, backend: from, retryBudget: () => retryBudget };
     const copy = { request: ownRequest(method, '/a', 'host: app\r\n'), body, version: () => HTTP_11 };
     new MirrorCall(mirror, copy, wheel, (result) => results.push(result)).start();
   };
-  return { cluster, call, results, leap };
+  return { cluster, call, results, leap, retryBudget };
 }
 
 async function backendOf(context: TestContext, making: Promise<Backend>): Promise<Backend> {
@@ -144,4 +147,41 @@ test('a copy waits for the first word about its service, and there is none where
   cluster.update([], DEFAULT_SETTINGS);
   call();
   assert.deepEqual(results, ['answered', ...Array(4).fill('unavailable')]);
+});
+
+test('what keeps a copy from being sent here is not blamed on the endpoint, nor that it closed what was kept open', async (context) => {
+  const backend = await backendOf(
+    context,
+    rawBackend(({ socket, text }) => {
+      if (text.split('POST').length > 2) socket.destroy();
+      else socket.write(OK);
+    }),
+  );
+  const { cluster, call, results } = mirrored(context, backend);
+  cluster.use.pending = cluster.limits.pending;
+  for (let i = 0; i < 8; i++) call();
+  cluster.use.pending = 0;
+  for (const count of [9, 10]) {
+    call(undefined, [], 'POST');
+    await until('the end', () => results.length === count);
+  }
+  assert.deepEqual(results, [...Array(8).fill('failed'), 'answered', 'failed']);
+  assert.equal(cluster.endpoints[0]?.circuit, undefined);
+});
+
+test('copies are made again within the budget of their service, and are no way around it', async (context) => {
+  const backend = await backendOf(
+    context,
+    rawBackend(({ socket, text }) => {
+      if (text.split('PUT').length > 2) socket.destroy();
+      else socket.write(OK);
+    }),
+  );
+  const { call, results, retryBudget } = mirrored(context, backend);
+  retryBudget.limit(0, 0);
+  for (const count of [1, 2]) {
+    call();
+    await until('the end', () => results.length === count);
+  }
+  assert.deepEqual(results, ['answered', 'failed']);
 });

@@ -4,10 +4,12 @@ import type { LocalAnswer } from '../exchange.ts';
 import { isIdempotent } from '../filters/retry.ts';
 import { HTTP_11, type MessageHead } from '../http/message-head.ts';
 import type { OutgoingRequest, ResponseHandler, Upstream, UpstreamFailure } from '../http/upstream.ts';
+import { NO_ERROR } from '../http2/error-codes.ts';
 import type { Mirror } from '../routing/mirrors.ts';
 import { isAnswer, isPending } from '../routing/plan.ts';
 import type { MirrorResult } from '../telemetry/mirror-counts.ts';
 import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
+import type { ConnectFailure } from '../upstream/connect-attempt.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { ConnectionWaiter } from '../upstream/pool-use.ts';
 
@@ -71,6 +73,7 @@ export class MirrorCall implements ConnectionWaiter, ResponseHandler, Timed {
     this.cluster = cluster;
     this.endpoint = endpoint;
     this.startMs = performance.now();
+    this.mirror.retryBudget().countRequest(this.startMs);
     cluster.use.requests++;
     cluster.started(endpoint, this.startMs);
     this.wheel.arm(this, LONGEST_MS);
@@ -94,8 +97,8 @@ export class MirrorCall implements ConnectionWaiter, ResponseHandler, Timed {
     if (this.upstream === upstream) upstream.requestEnd(undefined);
   }
 
-  onConnectFailed(): void {
-    this.finish('failed');
+  onConnectFailed({ code }: ConnectFailure): void {
+    this.finish('failed', code, code !== 'pool-full');
   }
 
   onInformational(): void {}
@@ -119,29 +122,34 @@ export class MirrorCall implements ConnectionWaiter, ResponseHandler, Timed {
     this.finish('answered');
   }
 
-  onResponseFailed({ problem, refused }: UpstreamFailure): void {
+  onResponseFailed({ problem, refused, resetCode }: UpstreamFailure): void {
     const { upstream, endpoint, cluster } = this;
     this.upstream = undefined;
     if (upstream === undefined || endpoint === undefined || cluster === undefined) return;
     // On a kept connection the server may have closed it meanwhile, or while it worked: as for any request (RFC 9112 9.3.1).
-    const stale = upstream.version === HTTP_11 && !upstream.answered && upstream.requests > 1;
-    if (
-      ((stale && isIdempotent(this.copy.request.method)) || refused) &&
-      problem === undefined &&
-      !this.repeated
-    ) {
+    const kept = upstream.version === HTTP_11 && !upstream.answered && upstream.requests > 1;
+    const stale = kept && problem === undefined;
+    const again = (stale && isIdempotent(this.copy.request.method)) || (refused && problem === undefined);
+    if (again && this.mayRepeat()) {
       this.repeated = true;
       this.connect(endpoint, cluster);
     } else {
-      this.finish('failed');
+      const fault = !stale && !(refused && resetCode === NO_ERROR);
+      this.finish('failed', problem?.code ?? 'upstream-reset', fault);
     }
+  }
+
+  /** Once, and within the budget of the service, as a retry of anybody's. */
+  private mayRepeat(): boolean {
+    return !this.repeated && this.mirror.retryBudget().tryRetry(performance.now());
   }
 
   onDeadline(): void {
     this.finish('timed-out');
   }
 
-  private finish(result: MirrorResult): void {
+  /** `fault`: by what the endpoint is to blame for. */
+  private finish(result: MirrorResult, cause: string = result, fault = true): void {
     if (this.over) return;
     this.over = true;
     const { cluster, endpoint, upstream } = this;
@@ -153,9 +161,16 @@ export class MirrorCall implements ConnectionWaiter, ResponseHandler, Timed {
       cluster.use.requests--;
       const nowMs = performance.now();
       const answered = result === 'answered';
-      const failed = !answered || isFault(this.status, -1);
+      const failed = answered ? isFault(this.status, -1) : fault;
       const latencyMs = this.latencyMs > 0 ? this.latencyMs : nowMs - this.startMs;
-      cluster.finished(endpoint, nowMs, latencyMs, failed, answered ? String(this.status) : result);
+      cluster.finished(
+        endpoint,
+        nowMs,
+        latencyMs,
+        failed,
+        answered ? String(this.status) : cause,
+        this.startMs,
+      );
     }
     this.onOver(result);
   }

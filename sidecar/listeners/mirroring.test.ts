@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { leapingClock } from '../../test/fixture/leaping-clock.ts';
 import { exchangeFor } from '../../test/fixture/request-exchange.ts';
+import { RetryBudget } from '../filters/retry-budget.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
 import type { Mirror } from '../routing/mirrors.ts';
 import { MirrorCounts } from '../telemetry/mirror-counts.ts';
@@ -14,6 +15,7 @@ function mirror(service: string, share = 1): Mirror {
     service,
     share,
     backend: () => ({ status: 503, code: 'no-service', detail: '' }),
+    retryBudget: () => new RetryBudget(),
   };
 }
 

@@ -223,7 +223,14 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
     const result = exchange.attempts.at(-1)?.result ?? '';
     // One that broke before the server said anything is as good as none.
     const cause = result === 'connected' && exchange.responseBytes === 0 ? 'upstream-reset' : result;
-    const ejected = cluster?.finished(endpoint, performance.now(), latencyMs, failed, cause);
+    const ejected = cluster?.finished(
+      endpoint,
+      performance.now(),
+      latencyMs,
+      failed,
+      cause,
+      this.attemptStartMs,
+    );
     if (ejected !== undefined) exchange.note('circuit-breaker', 'ejected', ejected);
   }
 

@@ -201,7 +201,17 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     this.tryDeadlineMs = NO_DEADLINE;
     this.idleMs = settings.idleTimeoutMs ?? 0;
     this.movedMs = exchange.startMs;
-    this.armNearest(exchange.startMs);
+    this.armNearest(this.nowMs);
+  }
+
+  /** Before the first attempt: a request that was not held back came just now. */
+  private get nowMs(): number {
+    return this.phase === HELD ? performance.now() : this.exchange.startMs;
+  }
+
+  /** The time that a request has is over. Its deadline is met a little later. */
+  get isLate(): boolean {
+    return this.deadlineMs !== NO_DEADLINE && performance.now() >= this.deadlineMs;
   }
 
   /** Of the deadlines, the nearest is armed. */
@@ -291,8 +301,8 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     this.version = upstreamVersion(cluster.protocol, this.host.kind, exchange);
     if (mayRepeat(plan.settings, exchange.method, this.version === HTTP_2)) this.body.keepForReplay();
     this.prepare(exchange, added);
-    // A fault's delay is part of the request's time, and of no endpoint's.
-    this.startAttempt(cluster, exchange.delays === 0 ? exchange.startMs : performance.now());
+    // A wait or a fault's delay is part of the request's time, and of no endpoint's.
+    this.startAttempt(cluster, this.nowMs);
     if (plan.settings.hedge !== undefined) this.prepareHedge(cluster, plan.settings.hedge);
   }
 
@@ -316,8 +326,8 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
       });
       return;
     }
-    if (this.deadlineMs !== NO_DEADLINE && performance.now() >= this.deadlineMs) {
-      this.answer(expired(exchange, this.deadlineMs - exchange.startMs, this.byPolicy));
+    if (this.isLate) {
+      this.answerLate();
       return;
     }
     // Inbound, mTLS is the caller's; on the way out it is this call's.
@@ -333,6 +343,11 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     else if (this.phase === CONNECTING) this.holdClient();
   }
 
+  private answerLate(): void {
+    const { exchange } = this;
+    this.answer(expired(exchange, this.deadlineMs - exchange.startMs, this.byPolicy));
+  }
+
   pickNext(cluster: Cluster): Endpoint | undefined {
     return pickUntried(cluster, this.exchange, this.endpoint);
   }
@@ -345,8 +360,12 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
   }
 
   onConnection(upstream: Upstream): void {
-    if (this.phase === CONNECTING) this.sendOn(upstream);
-    else upstream.abandon();
+    if (this.phase === CONNECTING && !this.isLate) {
+      this.sendOn(upstream);
+      return;
+    }
+    upstream.abandon();
+    if (this.phase === CONNECTING) this.answerLate();
   }
 
   private sendOn(upstream: Upstream): void {
@@ -360,13 +379,18 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     if (this.attempt !== undefined) this.attempt.connectionReused = upstream.requests > 1;
     body.sendTo(upstream, leavesChunks(this.head, upstream));
     if (this.upstream !== upstream) return;
-    if (body.ended) body.endTo(upstream);
+    if (body.ended) this.endSent(upstream);
     // While the client's bytes are being read, what follows the head may still join it in one write.
     else if (!downstream.reading) upstream.flush();
     if (this.clientHeld) {
       this.clientHeld = false;
       downstream.resumeRequest();
     }
+  }
+
+  private endSent(upstream: Upstream): void {
+    this.body.endTo(upstream);
+    if (this.halfClosed) upstream.halfClose();
   }
 
   fieldsFor(endpoint: Endpoint | undefined): string {
@@ -396,8 +420,17 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     // That a caller asks for what an endpoint does not have is no fault of the endpoint's.
     this.endAttempt(nowMs, otherwise.code, fault && otherwise.code !== 'upgrade-refused');
     this.upstream = undefined;
-    if (this.hedge?.runs) this.phase = HEDGED;
+    if (this.hedge?.runs) this.awaitHedge(this.hedge);
     else this.afterFailure(failure, retryable, otherwise, nowMs);
+  }
+
+  /** It has as long as the first attempt had. */
+  private awaitHedge({ startMs }: Hedge): void {
+    this.phase = HEDGED;
+    const { tryTimeoutMs } = this.plan as Plan; // an attempt has one
+    if (tryTimeoutMs === 0) return;
+    this.tryDeadlineMs = startMs + tryTimeoutMs;
+    this.armNearest(performance.now());
   }
 
   private afterFailure(
@@ -481,7 +514,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     attempt.durationMs = nowMs - this.attemptStartMs;
     attempt.result = result;
     const latencyMs = this.latencyMs > 0 ? this.latencyMs : attempt.durationMs;
-    const ejected = cluster.finished(endpoint, nowMs, latencyMs, fault, cause);
+    const ejected = cluster.finished(endpoint, nowMs, latencyMs, fault, cause, this.attemptStartMs);
     if (ejected !== undefined) this.exchange.note('circuit-breaker', 'ejected', ejected);
     const measured = !fault && (this.latencyMs > 0 || result === 'cancelled');
     if (measured) cluster.latencies?.observe(nowMs, latencyMs);
@@ -498,7 +531,8 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
       this.webSocket.forward(this.downstream, upstream, bytes, start, end);
     } else if (upstream !== undefined) {
       const ready = this.body.forward(upstream, this.downstream.transport, bytes, start, end);
-      if (!ready) this.downstream.pauseRequest();
+      // Another attempt may be made before this upstream says that it takes more.
+      if (!ready) this.stopClient();
     } else if (this.phase === CONNECTING || this.phase === HELD) {
       this.body.hold(bytes, start, end);
     }
@@ -528,12 +562,16 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
   }
 
   onRequestWritable(): void {
+    this.clientHeld = false;
     this.downstream.resumeRequest();
   }
 
   /** Nobody takes the request's body yet. */
   private holdClient(): void {
-    if (this.body.ended || this.head.bodyLength === 0) return;
+    if (!this.body.ended && this.head.bodyLength !== 0) this.stopClient();
+  }
+
+  private stopClient(): void {
     this.clientHeld = true;
     this.downstream.pauseRequest();
   }
@@ -682,12 +720,12 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
   private settleHedge(head: MessageHead, nowMs: number): boolean {
     const { hedge, exchange } = this;
     const failure = hedge?.runs ? failureOf(exchange, head) : undefined;
-    if (isServerFailure(exchange, failure)) {
+    if (hedge !== undefined && isServerFailure(exchange, failure)) {
       this.endByHead(head, failure, nowMs);
       this.upstream?.discard();
       this.upstream = undefined;
       exchange.grpcStatus = -1;
-      this.phase = HEDGED;
+      this.awaitHedge(hedge);
       return true;
     }
     if (hedge?.runs) exchange.note('hedge', 'lost', 'the first attempt answered first');
@@ -753,15 +791,21 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     return this.phase === SENT && (this.body.ended || this.head.bodyLength === 0);
   }
 
-  /** A hedge that is under way goes on, as long as the request may take. */
-  private tryTimedOut(plan: Plan): void {
-    const { endpoint } = this;
+  /** A hedge that is under way goes on for its own time. */
+  private tryTimedOut({ service, tryTimeoutMs }: Plan): void {
+    const hedge = this.phase === HEDGED ? this.hedge : undefined;
     this.tryDeadlineMs = NO_DEADLINE;
     this.armNearest(performance.now());
-    if (this.phase === HEDGED) return;
-    this.dropAttempt('try-timeout', this.awaitsServer);
     const failure = { kind: 'try-timeout', status: 504, stale: false } as const;
-    this.attemptFailed(failure, true, tryTimedOut(plan.service, endpoint?.address, plan.tryTimeoutMs));
+    const endpoint = hedge === undefined ? this.endpoint : hedge.endpoint;
+    const answer = tryTimedOut(service, endpoint?.address, tryTimeoutMs);
+    if (hedge === undefined) {
+      this.dropAttempt('try-timeout', this.awaitsServer);
+      this.attemptFailed(failure, true, answer);
+    } else {
+      hedge.cancel('try-timeout', true);
+      this.onHedgeFailed(hedge, failure, true, answer);
+    }
   }
 
   onRefused(problem: MessageProblem): void {

@@ -70,11 +70,17 @@ export abstract class DrawnAccount implements Account, Kept {
     this.share = undefined;
     this.toldRemaining = grant.remaining;
     this.wholeMs = nowMs + grant.resetMs;
-    if (grant.granted > 0 || want === 0) {
-      this.refusals = 0;
-      if (grant.granted > 0) this.refusedUntilMs = 0;
-    } else this.refuse(grant.retryAfterMs, nowMs);
+    if (want > 0) this.noteGrant(grant, want, nowMs);
     this.granted(grant, sentMs, nowMs);
+  }
+
+  private noteGrant({ granted, retryAfterMs }: QuotaGrant, want: number, nowMs: number): void {
+    if (granted === 0) {
+      this.refuse(retryAfterMs, nowMs);
+      return;
+    }
+    this.refusals = 0;
+    this.refusedUntilMs = granted < want ? nowMs + retryAfterMs : 0;
   }
 
   /** Who asks and asks in vain pauses longer and longer, but not so long that much of the quota is left over. */
@@ -83,6 +89,11 @@ export abstract class DrawnAccount implements Account, Kept {
     this.refusals = Math.min(this.refusals + 1, 10);
     const pause = Math.min(2 ** this.refusals, MAX_PAUSE_MS, (burst * perMs) / tokens / 4);
     this.refusedUntilMs = nowMs + Math.max(retryAfterMs, pause, 1);
+  }
+
+  /** The store has less than is wanted here: it is not worth asking it for so long, in ms. */
+  protected pauseMs(nowMs: number): number {
+    return this.refusedUntilMs - nowMs;
   }
 
   /** Nobody can tell any more whether there would be one. */
@@ -107,7 +118,7 @@ export abstract class DrawnAccount implements Account, Kept {
   /** When nothing is at hand. */
   protected lookFurther(nowMs: number): Look {
     if (this.quota.outage !== undefined) return this.lookWithoutStore(nowMs);
-    return nowMs < this.refusedUntilMs ? REFUSED : ASKS;
+    return this.pauseMs(nowMs) > 0 ? REFUSED : ASKS;
   }
 
   protected lookWithoutStore(nowMs: number): Look {

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { toldQuotas } from './told-link.fixture.ts';
+import type { QuotaGrant } from '../../protocol/quotas/messages.ts';
+import type { Quota } from './account.ts';
+import { type ToldQuotas, toldQuotas } from './told-link.fixture.ts';
+
+type Answerer = () => Partial<QuotaGrant>;
 
 test('who comes first waits for a draw, who comes after finds tokens at hand', (context) => {
   const told = toldQuotas(context);
@@ -22,9 +26,9 @@ test('tokens end with their life, counted from before they were asked for', (con
   const told = toldQuotas(context);
   const quotas = told.quotas('1000/s');
   told.ask(quotas);
-  told.pass(30);
+  told.pass(20);
   told.grant(() => ({ granted: 50, lifeMs: 100 }));
-  told.pass(65);
+  told.pass(75);
   assert.equal(told.ask(quotas).result, 'admitted');
   told.pass(5);
   assert.equal(told.ask(quotas).result, 'waits');
@@ -34,8 +38,8 @@ test('an answer that comes after the life of its tokens gives none', (context) =
   const told = toldQuotas(context);
   const quotas = told.quotas('1000/s');
   const asked = told.ask(quotas);
-  told.pass(35);
-  told.grant(() => ({ granted: 50, lifeMs: 30 }));
+  told.pass(25);
+  told.grant(() => ({ granted: 50, lifeMs: 20 }));
   assert.equal(asked.result, 'waits');
 });
 
@@ -54,6 +58,76 @@ test('more are drawn before none is left, as many as came lately', (context) => 
   const last = draws.at(-1)?.want ?? 0;
   assert.ok(last > 40 && last < 80, `${last} beside what was at hand, for 100 ms of one request a ms`);
   assert.ok(draws.length < 18, `${draws.length} draws in 400 ms`);
+});
+
+/** `perStep` requests every 5 ms for `ms`, each draw answered at once by `answer`; how many were let in. */
+function come(
+  told: ToldQuotas,
+  quotas: readonly Quota[],
+  ms: number,
+  perStep: number,
+  answer?: Answerer,
+): number {
+  let admitted = 0;
+  for (let at = 0; at < ms; at += 5) {
+    for (let one = 0; one < perStep; one++) if (told.ask(quotas).result === 'admitted') admitted++;
+    told.pass(5);
+    while (told.unanswered.length > 0) told.grant(answer);
+  }
+  return admitted;
+}
+
+test('who got less than it wanted refuses what is beyond it, and asks again when it is worth it', (context) => {
+  const told = toldQuotas(context);
+  const quotas = told.quotas('10000/s');
+  come(told, quotas, 200, 10);
+  told.pass(200);
+  told.items();
+  const part = { granted: 20, retryAfterMs: 50 };
+  come(told, quotas, 500, 10, () => part);
+  const draws = told.items().filter(({ want }) => want > 0);
+  assert.ok(draws.length >= 9 && draws.length <= 15, `${draws.length} draws in 500 ms`);
+});
+
+test('while a pause lasts nobody waits, and before it is over the next are drawn', (context) => {
+  const told = toldQuotas(context);
+  const quotas = told.quotas('10000/s');
+  come(told, quotas, 200, 10);
+  told.pass(200);
+  while (told.unanswered.length > 0) told.grant();
+  const waiting = Array.from({ length: 10 }, () => told.ask(quotas));
+  told.pass();
+  told.items();
+  told.grant(() => ({ granted: 5, retryAfterMs: 20 }));
+  assert.deepEqual(
+    waiting.map(({ result }) => result),
+    [...Array(5).fill('admitted'), ...Array(5).fill('refused')],
+  );
+  told.pass(5);
+  assert.equal(told.ask(quotas).result, 'refused');
+  told.pass();
+  assert.deepEqual(told.items(), []);
+  told.pass(5);
+  for (let one = 0; one < 10; one++) assert.equal(told.ask(quotas).result, 'refused');
+  told.pass();
+  assert.equal(told.items().length, 1);
+  told.grant();
+  assert.equal(told.ask(quotas).result, 'admitted');
+});
+
+test('when many came and then nobody comes, all is given back soon', (context) => {
+  const told = toldQuotas(context);
+  const quotas = told.quotas('10000/s');
+  come(told, quotas, 400, 10);
+  const held = quotas[0]?.held() ?? 0;
+  assert.ok(held > 50, `${held} were held`);
+  told.items();
+  told.pass(50);
+  assert.equal(quotas[0]?.held(), 0);
+  assert.equal(
+    told.items().reduce((sum, { back }) => sum + back, 0),
+    held,
+  );
 });
 
 test('a subject that comes now and then draws nothing ahead', (context) => {

@@ -1,5 +1,5 @@
 import type { QuotaGrant, QuotaItem } from '../../protocol/quotas/messages.ts';
-import { HAS, type Look } from './account.ts';
+import { HAS, type Look, REFUSED } from './account.ts';
 import { DrawnAccount } from './drawn-account.ts';
 
 /** Tokens are drawn for so long ahead, in ms, or for as long as they live. */
@@ -7,6 +7,13 @@ const AHEAD_MS = 100;
 const MOST_TOKENS = 1_000_000;
 /** Fewer expected than this are not drawn before somebody comes. */
 const WORTH_DRAWING = 2;
+
+/** So long before a pause is over it is asked again, if many come, in ms: when it is over there is an answer. */
+const BEFORE_PAUSE_ENDS_MS = 10;
+
+/** Nobody came for so long, and so many should have: no more will, in ms. */
+const GONE_MS = 25;
+const GONE_REQUESTS = 5;
 
 /** In the last part of their life it is looked at whether tokens will be needed. */
 const IDLE_PART = 0.6;
@@ -63,7 +70,15 @@ export class Lease extends DrawnAccount {
   /** Tokens are used up, whatever becomes of the request. */
   release(): void {}
 
+  /** Of those who are refused because the quota is used up, some will come when there is more. */
+  protected override lookFurther(nowMs: number): Look {
+    const look = super.lookFurther(nowMs);
+    if (look === REFUSED) this.runLow(nowMs);
+    return look;
+  }
+
   private runLow(nowMs: number): void {
+    if (this.pauseMs(nowMs) > BEFORE_PAUSE_ENDS_MS) return;
     if (this.drawing || this.wanted || this.nextTokens > 0 || this.quota.outage !== undefined) return;
     if (this.expected(nowMs) < WORTH_DRAWING) return;
     this.wanted = true;
@@ -170,6 +185,13 @@ export class Lease extends DrawnAccount {
   /** What will not be needed is given back while it lives: later it is lost to all. */
   tend(nowMs: number): boolean {
     this.promote(nowMs);
+    if (this.isGone(nowMs)) {
+      this.rate = 0;
+      this.demand = 0;
+      this.countedMs = nowMs;
+      this.giveUp();
+      return false;
+    }
     const leftMs = this.endMs - nowMs;
     if (this.tokens > 0 && leftMs < this.lifeMs * IDLE_PART) {
       const aheadMs = Math.min(AHEAD_MS, this.lifeMs);
@@ -181,6 +203,12 @@ export class Lease extends DrawnAccount {
       }
     }
     return this.held > 0;
+  }
+
+  /** A caller that stopped at once: else it would hold what it last needed until that ends. */
+  private isGone(nowMs: number): boolean {
+    const quietMs = nowMs - this.usedMs;
+    return quietMs >= GONE_MS && this.rate * quietMs >= GONE_REQUESTS;
   }
 
   giveUp(): void {

@@ -1,3 +1,4 @@
+import { detached } from '../telemetry/detached.ts';
 import type { Timed } from '../transport/timer-wheel.ts';
 import { RollingCount } from './rolling-count.ts';
 
@@ -6,6 +7,8 @@ export type CircuitState = 'closed' | 'open' | 'half-open';
 
 /** So many failures are remembered. */
 const REMEMBERED = 5;
+/** The reason code of another Tulle is its server's to choose. */
+const LONGEST = 64;
 
 /** One failed attempt: its status or the code of what went wrong, and when (wall clock, ms). */
 export interface RecordedFailure {
@@ -34,7 +37,7 @@ export class Circuit implements Timed {
   why = '';
   /** Why it is not ejected, though it fails; '' while there is nothing to tell. */
   spared = '';
-  /** A probe is under way, since when, and whether a good head came. */
+  /** A probe is under way, since when (Infinity: it is chosen, and begins next), and whether a good head came. */
   probing = false;
   probeMs = 0;
   answered = false;
@@ -67,6 +70,6 @@ export class Circuit implements Timed {
 
   remember(result: string): void {
     if (this.failures.length === REMEMBERED) this.failures.shift();
-    this.failures.push({ result, atMs: Date.now() });
+    this.failures.push({ result: detached(result.slice(0, LONGEST)), atMs: Date.now() });
   }
 }

@@ -421,6 +421,50 @@ test('a new connector closes what the old one made, and makes what comes next', 
   await until('the old one is closed', () => backend.connections.every(({ ended }) => ended));
 });
 
+test('the rest of a response that nobody wants is not waited for for ever', async (context) => {
+  const backend = await rawBackend(({ socket }) => {
+    socket.write('HTTP/1.1 503 X\r\nContent-Length: 10\r\n\r\n01234');
+  });
+  context.after(() => backend.close());
+  const { endpoint, use, clock } = poolOf(context, plainConnector(backend.address));
+  const connection = await acquired(endpoint);
+  let discarded = false;
+  const handler: ResponseHandler = {
+    onInformational() {},
+    onResponse() {
+      connection.discard();
+      discarded = true;
+    },
+    onResponseData() {},
+    onResponseEnd() {},
+    onResponseFlush() {},
+    onResponseFailed() {},
+    onRequestWritable() {},
+    onUpstreamTunnelEnd() {},
+  };
+  connection.sendText('GET / HTTP/1.1\r\nHost: h\r\n\r\n', handler, 'GET', false, false);
+  connection.requestEnd();
+  await until('the head', () => discarded);
+  clock.leap(1_000);
+  assert.equal(use.connections, 1);
+  clock.leap(2_000);
+  await until('the end of the connection', () => use.connections === 0);
+});
+
+test('who waits for a stream can give up after new credentials came, and is never called', async (context) => {
+  const { endpoint, use, backend } = await pool(context);
+  const gone = waiter();
+  assert.equal(endpoint.acquire(gone, HTTP_2), undefined);
+  endpoint.setConnector(plainConnector(backend.address));
+  endpoint.cancel(gone);
+  assert.equal(use.pending, 0);
+  await until(
+    'the end of what nobody wants',
+    () => backend.connections.length === 1 && use.connections === 0,
+  );
+  assert.deepEqual([gone.connection, gone.failures], [undefined, []]);
+});
+
 test('an endpoint speaks mTLS if it has an identity to prove', async (context) => {
   const { endpoint } = poolOf(context, NEVER);
   assert.equal(endpoint.mtls, false);

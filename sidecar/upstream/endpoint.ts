@@ -2,6 +2,7 @@ import type { Limits } from '../http/limits.ts';
 import { HTTP_2 } from '../http/message-head.ts';
 import type { Upstream } from '../http/upstream.ts';
 import { ClientConnection, type ConnectionOwner } from '../http1/client-connection.ts';
+import { pause } from '../transport/pause.ts';
 import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
 import type { Circuit } from './circuit.ts';
 import { type ConnectFailure, openTransport } from './connect-attempt.ts';
@@ -12,6 +13,8 @@ import { StreamConnect, type StreamWaiter } from './stream-connect.ts';
 
 /** A server that closes at its own idle limit must not meet a request on the way. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
+/** The rest of a response that nobody wants is worth so much waiting, to keep its connection. */
+const DISCARD_MS = 2_000;
 
 /** One place where a service runs: its load as the balancer sees it, and its pools of connections. */
 export class Endpoint implements ConnectionOwner, Timed {
@@ -105,8 +108,7 @@ export class Endpoint implements ConnectionOwner, Timed {
     this.connector = connector;
     this.http2Connector = http2Connector;
     this.closeIdle();
-    this.http2?.retire();
-    this.http2 = undefined;
+    this.http2?.renew(http2Connector);
   }
 
   /** Requests go to it: it is healthy and not ejected. */
@@ -270,6 +272,11 @@ export class Endpoint implements ConnectionOwner, Timed {
     connection.idleSince = performance.now();
     this.idle.push(connection);
     if (this.wheelSlot < 0) this.wheel.arm(this, this.limits.idleMs);
+  }
+
+  onDiscarding(connection: ClientConnection): void {
+    const { requests } = connection;
+    pause(this.wheel, DISCARD_MS, () => connection.endDiscard(requests));
   }
 
   onGone(connection: ClientConnection): void {

@@ -21,6 +21,7 @@ interface Waiter extends ConnectionWaiter {
 
 interface Pool {
   readonly pool: Http2Pool;
+  readonly address: string;
   readonly use: PoolUse;
   /** The servers' ends, in the order in which they came. */
   readonly peers: RawPeer[];
@@ -68,7 +69,7 @@ async function poolOf(context: TestContext): Promise<Pool> {
       if (atOnce !== undefined) one.streams.push(atOnce);
       return one;
     });
-  return { pool, use, peers, ask, leap };
+  return { pool, address, use, peers, ask, leap };
 }
 
 /** SETTINGS of a server that takes so many streams at once. */
@@ -155,4 +156,39 @@ test('who gave up waiting is not served', async (context) => {
   peers[0]?.send(takes(10));
   await until('the third', () => served(waiters) === 2);
   assert.deepEqual([second.streams, use.pending], [[], 0]);
+});
+
+test('who waits when its endpoint leaves the service is served by the connection on its way, which then closes', async (context) => {
+  const { pool, peers, ask, use } = await poolOf(context);
+  const waiters = ask(3);
+  pool.retire();
+  await until('the first', () => served(waiters) === 1);
+  peers[0]?.send(takes(10));
+  await until('all', () => served(waiters) === 3);
+  for (const { streams } of waiters) streams[0]?.abandon();
+  await until('its end', () => use.connections === 0);
+  assert.deepEqual([peers.length, use.pending], [1, 0]);
+});
+
+test('a connection that is on its way for nobody is closed when its endpoint leaves the service', async (context) => {
+  const { pool, peers, ask, use } = await poolOf(context);
+  const [waiter = assert.fail()] = ask(1);
+  pool.retire();
+  pool.cancel(waiter);
+  await until('its end', () => peers.length === 1 && use.connections === 0);
+  assert.deepEqual([waiter.streams, use.pending], [[], 0]);
+});
+
+test('with another connector, one who waits has the stream of what was on its way, and the others go by the new one', async (context) => {
+  const { pool, peers, ask, use, address } = await poolOf(context);
+  const waiters = ask(2);
+  pool.renew(plainConnector(address));
+  await until('both', () => served(waiters) === 2);
+  peers[0]?.send(takes(10));
+  peers[1]?.send(takes(10));
+  waiters.push(...ask(1));
+  await until('who came later', () => served(waiters) === 3);
+  assert.deepEqual([peers.length, use.pending], [2, 0]);
+  waiters[0]?.streams[0]?.abandon();
+  await until('the end of the old one', () => use.connections === 1);
 });

@@ -20,6 +20,7 @@ interface Http2PoolParts {
 export class Http2Pool implements Http2ConnectionOwner {
   limits: PoolLimits;
   private readonly parts: Http2PoolParts;
+  private connector: Connector;
   /** Those that take more streams, or will again. */
   private readonly open: Http2ClientConnection[] = [];
   private readonly waiting: ConnectionWaiter[] = [];
@@ -28,6 +29,7 @@ export class Http2Pool implements Http2ConnectionOwner {
 
   constructor(parts: Http2PoolParts) {
     this.parts = parts;
+    this.connector = parts.connector;
     this.limits = parts.limits;
   }
 
@@ -71,10 +73,12 @@ export class Http2Pool implements Http2ConnectionOwner {
     this.waiting.splice(index, 1);
     this.parts.use.pending--;
     if (this.waiting.length === 0) this.parts.use.hungry.delete(this);
+    this.leaveIfRetired();
   }
 
   private connect(): void {
-    const { address, connector, use, engineLimits, wheel } = this.parts;
+    const { connector } = this;
+    const { address, use, engineLimits, wheel } = this.parts;
     this.opening++;
     use.connections++;
     const engine = { ...engineLimits, idleMs: this.limits.idleMs };
@@ -82,28 +86,24 @@ export class Http2Pool implements Http2ConnectionOwner {
     const target = { connector, address, connectMs: this.limits.connectMs, wheel };
     openTransport(connection, target, {
       onSettled: () => this.opening--,
-      onReady: () => this.opened(connection),
+      onReady: () => this.opened(connection, connector),
       onFailed: (failure) => this.connectFailed(failure),
     });
   }
 
-  private opened(connection: Http2ClientConnection): void {
+  /** Whoever waited when another connector came has a stream of a connection that was on its way, and nobody after that. */
+  private opened(connection: Http2ClientConnection, connector: Connector): void {
     connection.open(connection.transport);
-    if (this.retired) {
-      connection.close();
-      return;
-    }
     this.open.push(connection);
     this.serveWaiting(connection);
+    if (connector !== this.connector) this.leave(connection);
   }
 
   private serveWaiting(connection: Http2ClientConnection): void {
-    while (connection.capacity > 0) {
-      const waiter = this.nextWaiter();
-      if (waiter === undefined) return;
-      waiter.onConnection(connection.startStream());
-    }
+    while (connection.capacity > 0 && this.waiting.length > 0)
+      this.nextWaiter()?.onConnection(connection.startStream());
     this.openForWaiting();
+    this.leaveIfRetired();
   }
 
   private nextWaiter(): ConnectionWaiter | undefined {
@@ -119,6 +119,7 @@ export class Http2Pool implements Http2ConnectionOwner {
     this.parts.use.pending -= failed.length;
     this.parts.use.hungry.delete(this);
     for (const waiter of failed) waiter.onConnectFailed(failure);
+    this.leaveIfRetired();
   }
 
   onCapacity(connection: Http2ClientConnection): void {
@@ -163,9 +164,28 @@ export class Http2Pool implements Http2ConnectionOwner {
     return idle !== undefined;
   }
 
-  /** No new streams are opened; those in flight finish. */
+  /** Connections are made by `connector` from now on; those of the old one take no more streams. */
+  renew(connector: Connector): void {
+    this.connector = connector;
+    for (const connection of this.open.splice(0)) connection.close();
+    this.openForWaiting();
+  }
+
+  private leave(connection: Http2ClientConnection): void {
+    const index = this.open.indexOf(connection);
+    if (index >= 0) this.open.splice(index, 1);
+    connection.close();
+    this.openForWaiting();
+  }
+
+  /** Nobody comes any more: who waits is served, and what is in flight finishes. */
   retire(): void {
     this.retired = true;
+    this.leaveIfRetired();
+  }
+
+  private leaveIfRetired(): void {
+    if (!this.retired || this.waiting.length > 0) return;
     for (const connection of this.open.splice(0)) connection.close();
   }
 }

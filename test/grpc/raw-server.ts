@@ -34,6 +34,13 @@ export function answerMessage(
   stream.end(EMPTY_MESSAGE);
 }
 
+/** Answers with one message, its prefix included, and OK. */
+export function answerWith(stream: ServerHttp2Stream, message: Buffer): void {
+  stream.respond(HEAD, { waitForTrailers: true });
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+  stream.end(message);
+}
+
 /** Answers with a status alone: one head that is also the trailers. */
 export function answerStatus(stream: ServerHttp2Stream, code: number, message: string): void {
   stream.respond({ ...HEAD, 'grpc-status': String(code), 'grpc-message': message }, { endStream: true });

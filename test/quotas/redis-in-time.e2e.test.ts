@@ -54,6 +54,72 @@ timedStoreContract('Redis', async (context) => {
   };
 });
 
+test("Redis' clock that goes back an hour frees no place that is held, nor holds one for an hour", async (context) => {
+  let nowMs = 2_000_000_000;
+  const store = await storeBy(context, () => nowMs, 't/app');
+  const get = async (member: string, want: number): Promise<number> =>
+    (await store.draw('t/app', member, false, [draw('concurrent 5', want)])).grants[0]?.granted ?? -1;
+  nowMs += 10_000;
+  assert.equal(await get('a', 5), 5);
+  nowMs -= 3_600_000;
+  assert.equal(await get('b', 5), 0);
+  assert.equal(await get('a', 5), 5);
+  nowMs += 600;
+  assert.equal(await get('b', 5), 0);
+  nowMs += 600;
+  assert.ok((await get('b', 5)) > 0, 'whoever does not ask again loses them as always');
+});
+
+test('an attacker with a name for each request fills Redis no longer than until each bucket is whole again', async (context) => {
+  const redis = await redisProcess(context);
+  const address = parseStoreAddress(`redis://${redis.address}`);
+  assert.ok(typeof address !== 'string' && address.kind !== 'memory', String(address));
+  const store = await openRedisStore({ address, ageless: true, answerMs: PATIENCE_MS }, SILENT);
+  context.after(() => store.close());
+  for (const [text, longestS] of [
+    ['1000/d', 86],
+    ['window 1000/h', 3_672],
+    ['estimate 1000/h', 2 * 3_672],
+    ['concurrent 1000', 1],
+  ] as const) {
+    await until(
+      'Redis to answer',
+      async () =>
+        (await store.draw('t/app', 'a', false, [draw(text, 1)]).catch(() => undefined)) !== undefined,
+    );
+    const keys = (await redis.ask('KEYS', 'tulle:quota:{t/app}:*')).split('\n');
+    const buckets = keys.filter((key) => !/:(here|members|drawers)$/.test(key));
+    assert.ok(buckets.length > 0);
+    for (const key of buckets) {
+      const seconds = Number(await redis.ask('TTL', key));
+      assert.ok(seconds > 0 && seconds <= longestS + 61, `${text} ${key} ${seconds} s`);
+    }
+    await redis.ask('FLUSHALL');
+  }
+});
+
+test('the keys of a service that is not used any more expire, also if its sidecars leave late', async (context) => {
+  const redis = await redisProcess(context);
+  const address = parseStoreAddress(`redis://${redis.address}`);
+  assert.ok(typeof address !== 'string' && address.kind !== 'memory', String(address));
+  const store = await openRedisStore({ address, ageless: true, answerMs: PATIENCE_MS }, SILENT);
+  context.after(() => store.close());
+  const draws = [draw('100/s', 5), draw('window 9/h', 5), draw('estimate 9/d', 5), draw('concurrent 5', 5)];
+  await until(
+    'Redis to answer',
+    async () => (await store.draw('t/app', 'a', false, draws).catch(() => undefined)) !== undefined,
+  );
+  await redis.ask('DEL', 'tulle:quota:{t/app}:here');
+  store.leave('t/app', 'a');
+  await until(
+    'it to have left',
+    async () => (await redis.ask('HLEN', 'tulle:quota:{t/app}:members')) === '0',
+  );
+  const keys = (await redis.ask('KEYS', '*')).split('\n');
+  assert.ok(keys.length >= 4, keys.join());
+  for (const key of keys) assert.ok(Number(await redis.ask('TTL', key)) > 0, key);
+});
+
 test("Redis' clock that goes back a minute makes nothing free, and starves nobody", async (context) => {
   let nowMs = 2_000_000_000;
   const store = await storeBy(context, () => nowMs, 't/app');

@@ -195,7 +195,10 @@ test('quotas that change are told to the other control planes, and what an attac
   const channel = 'tulle:quotas:changed';
   await until('two subscribers', async () => (await redis.ask('PUBSUB', 'NUMSUB', channel)).endsWith('2'));
   const negative = '{"service":"t/app","quotas":[{"quota":"x","tokens":-1,"perMs":1,"burst":1}]}';
-  for (const wrong of ['{', '[]', 'x'.repeat(100_000), negative]) await redis.ask('PUBLISH', channel, wrong);
+  const nothing = negative.replace('-1', '0');
+  const tooMany = negative.replace('-1', '1e15');
+  for (const wrong of ['{', '[]', 'x'.repeat(100_000), negative, nothing, tooMany])
+    await redis.ask('PUBLISH', channel, wrong);
   const quotas = [{ quota: 't/app#token-bucket:1000:', tokens: 5, perMs: 1000, burst: 5 }];
   one.store.announce('t/app', quotas);
   await until('the news', () => told.length > 0);

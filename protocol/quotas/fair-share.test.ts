@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fairShare, pauseMs } from './fair-share.ts';
+
+/** 10 a ms, leases of 100 ms: a reserve of 500. */
+const shared = { rate: 10, returnMs: 100 };
+
+test('an even part of what is there, or of what came back since the last draw', () => {
+  assert.equal(fairShare(450, shared, 10, 0), 45);
+  assert.equal(fairShare(0, shared, 10, 60), 60);
+  assert.equal(fairShare(0, shared, 10, 5_000), 100);
+  assert.equal(fairShare(0, shared, 10, -5), 1);
+});
+
+test('what others leave is for anybody, half of it, but for a reserve', () => {
+  assert.equal(fairShare(900, shared, 100, 50), 200);
+  assert.equal(fairShare(5_000, shared, 100, 50), 500);
+  assert.equal(fairShare(520, shared, 100, 50), 10);
+});
+
+test('of a quota of which hardly anything comes back there is an even part, and never less than one', () => {
+  const slow = { rate: 1e-6, returnMs: 100 };
+  assert.equal(fairShare(98, slow, 2, 50), 49);
+  assert.equal(fairShare(3, slow, 50, 50), 1);
+});
+
+test('a pause is no longer than it takes for what is missing, nor than half a lease', () => {
+  assert.equal(pauseMs(10, shared, 10), 10);
+  assert.equal(pauseMs(1_000, shared, 10), 50);
+  assert.equal(pauseMs(0, shared, 10), 0);
+});

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { scriptedRelay } from './scripted-relay.fixture.ts';
+
+const NOTHING = { requests: 0, inFlight: 0 };
+const HEDGED = { hedge: { quantile: 0.5 }, retryBudget: { ratio: 1, perSecond: 100 } };
+
+/** Latencies are known, so that hedges are made after some ms. */
+function warm(script: ReturnType<typeof scriptedRelay>): void {
+  for (let i = 0; i < 20; i++) {
+    script.request();
+    script.last.connect();
+    script.pass(2);
+    script.last.answer(200);
+  }
+}
+
+test('a hedge is given no longer than an attempt may take', (context) => {
+  const script = scriptedRelay(context, { settings: HEDGED, tryTimeoutMs: 500 });
+  warm(script);
+  const before = script.calls.length;
+  script.request();
+  script.last.connect();
+  script.pass(100);
+  script.last.connect();
+  const [first, hedge] = script.calls.slice(before);
+  script.pass(450);
+  assert.deepEqual([first?.how, hedge?.how], ['abandoned', '']);
+  script.pass(200);
+  assert.equal(hedge?.how, 'abandoned');
+  assert.equal(script.client.answer?.status, 504);
+  assert.match(script.client.answer?.text ?? '', /tulle-reason: try-timeout/);
+  assert.deepEqual(script.counted(), NOTHING);
+});
+
+test('no hedge is sent when the time of its request is over', (context) => {
+  const script = scriptedRelay(context, { settings: HEDGED });
+  warm(script);
+  const before = script.calls.length;
+  script.request('GET', '', 'tulle-timeout-ms: 30');
+  script.last.connect();
+  // Timers of the wheel may come later than those of Node.
+  context.mock.method(script.relay, 'onDeadline', () => {}, { times: 1 });
+  script.pass(40);
+  assert.equal(script.calls.length - before, 1);
+});
+
+test('a request whose time is over when it has a connection is not sent', (context) => {
+  const script = scriptedRelay(context, { timeoutMs: 100 });
+  script.request();
+  context.mock.method(script.relay, 'onDeadline', () => {}, { times: 1 });
+  script.pass(130);
+  script.last.connect();
+  assert.ok(script.last.request === undefined);
+  assert.match(script.client.answer?.text ?? '', /tulle-reason: deadline-exceeded/);
+  assert.deepEqual(script.counted(), NOTHING);
+});
+
+test('a wait for configuration counts to the time of a request, and to that of no attempt', (context) => {
+  const script = scriptedRelay(context, { waits: true, timeoutMs: 3000, settings: HEDGED });
+  script.request();
+  script.pass(2000);
+  script.configured();
+  script.last.connect();
+  script.pass(5);
+  assert.ok((script.relay.exchange.attempts[0]?.startMs ?? 0) >= 2000);
+  script.last.answer(200);
+  const [attempt] = script.relay.exchange.attempts;
+  assert.ok((attempt?.durationMs ?? 0) < 1000, `${attempt?.durationMs}`);
+  const late = scriptedRelay(context, { waits: true, timeoutMs: 3000 });
+  late.request();
+  late.pass(2000);
+  late.configured();
+  late.last.connect();
+  late.pass(1100);
+  assert.match(late.client.answer?.text ?? '', /tulle-reason: request-timeout/);
+});
