@@ -8,7 +8,7 @@ const PING_MS = 5_000;
 
 /**
  * Opens an HTTP/2 session to a control plane, checked by `bundlePem` and its SPIFFE ID, and closed when
- * it no longer answers pings. With `identity` it proves the workload.
+ * it does not answer a ping, or is not connected, within the time of one. With `identity` it proves the workload.
  */
 export function openControlSession(
   address: string,
@@ -24,12 +24,11 @@ export function openControlSession(
   });
   let answered = true;
   const timer = setInterval(() => {
-    if (!answered || session.destroyed) {
+    if (!answered || session.connecting || session.destroyed) {
       session.destroy(new Error('the control plane does not answer any more'));
       return;
     }
     answered = false;
-    if (session.connecting) return;
     session.ping(() => {
       answered = true;
     });

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { temporaryFolder } from '../fixture/temporary-folder.ts';
 import { until } from '../fixture/wait.ts';
 import { FaultProxy } from './fault-proxy.ts';
 
@@ -89,6 +91,24 @@ test('late and narrow links lose nothing and keep the order', async (context) =>
 
 test('a reset ends every connection as a reset', async (context) => {
   const proxy = await proxied(context);
+  const peer = await peerOf(context, proxy);
+  await echo(peer, 'hello');
+  proxy.reset();
+  await until('the reset', () => peer.ended === 'ECONNRESET');
+});
+
+test('a link to a Unix socket passes bytes, and is reset', async (context) => {
+  const path = join(temporaryFolder(context), 'echo.sock');
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.pipe(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  const proxy = await FaultProxy.open(() => path);
+  context.after(async () => {
+    await proxy.close();
+    server.close();
+  });
   const peer = await peerOf(context, proxy);
   await echo(peer, 'hello');
   proxy.reset();

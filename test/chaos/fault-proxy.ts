@@ -63,7 +63,9 @@ export class FaultProxy {
     for (const { near, far } of this.links) {
       this.felt++;
       near.resetAndDestroy();
-      far?.resetAndDestroy();
+      // A Unix socket knows no reset.
+      if (isPath(this.target())) far?.destroy();
+      else far?.resetAndDestroy();
     }
   }
 
@@ -132,7 +134,7 @@ export class FaultProxy {
   private connectFar(): Socket {
     const target = this.target();
     const [host = '', port = ''] = target.split(':');
-    const where = target.startsWith('/') ? { path: target } : { host, port: Number(port), noDelay: true };
+    const where = isPath(target) ? { path: target } : { host, port: Number(port), noDelay: true };
     const far = connect({ ...where, allowHalfOpen: true });
     far.on('error', () => {});
     return far;
@@ -166,6 +168,11 @@ export class FaultProxy {
     to.on('drain', () => from.resume());
     from.on('end', () => inTurn(this.weather.kind === 'late' ? this.weather.ms : 0, () => to.end()));
   }
+}
+
+/** Of a Unix socket. */
+function isPath(target: string): boolean {
+  return target.startsWith('/');
 }
 
 /** Whoever has ended its side already has given it up. */

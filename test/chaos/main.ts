@@ -16,7 +16,11 @@ async function main(args: readonly string[]): Promise<void> {
   const records: StormRecord[] = [];
   let { seed } = options;
   do {
-    records.push(await storm(seed, faults, options));
+    records.push(
+      await storm(seed, faults, options).catch((error: Error) => {
+        throw new Error(`the storm of seed ${seed} could not be run: ${error.stack}`);
+      }),
+    );
     if (options.results !== undefined) keep(options, records, (performance.now() - startMs) / 60_000);
     seed = (seed + 1) % SEEDS;
   } while (performance.now() - startMs < options.minutes * 60_000);

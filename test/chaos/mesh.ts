@@ -83,6 +83,7 @@ export class ChaosMesh {
   readonly hasDisk: boolean;
   /** No control plane is there for long: who is started then waits for one. */
   isOrphaned = false;
+  private starting = 0;
   readonly redis: RedisServer;
   private readonly leafLifeMs: number;
   private readonly quota: StormQuota;
@@ -171,9 +172,21 @@ export class ChaosMesh {
     };
   }
 
-  /** A data plane that is started gets a certificate before long. */
-  untilNotOrphaned(): Promise<void> {
-    return until('a control plane to be there', () => !this.isOrphaned, ORPHANED_MS);
+  /** Restarts a data plane by `restart` when control planes are there, so that it gets a certificate before long. */
+  async restarting(restart: () => Promise<string>): Promise<string> {
+    await until('a control plane to be there', () => !this.isOrphaned, ORPHANED_MS);
+    this.starting++;
+    try {
+      return await restart();
+    } finally {
+      this.starting--;
+    }
+  }
+
+  /** From now on no data plane is restarted; resolves when none is any more. */
+  async orphan(): Promise<void> {
+    this.isOrphaned = true;
+    await until('all data planes to be started', () => this.starting === 0, RECOVERY_MS);
   }
 
   /** Names are resolved, or not. */

@@ -74,8 +74,8 @@ export const expireCertificates: Fault = {
   lastsMs: [500, 2_000],
   async strike(mesh, _target, lastsMs) {
     const planes = mesh.controlPlanes.map(({ part }) => part);
-    mesh.isOrphaned = true;
     try {
+      await mesh.orphan();
       await killAll(planes);
       const endings = await endingsOf(mesh);
       const third = endings[Math.floor(endings.length / 3)];

@@ -22,17 +22,17 @@ export const killSidecar: Fault = {
   name: 'kill-sidecar',
   aim: 'endpoint',
   lastsMs: [500, 3_000],
-  async strike(mesh, target, lastsMs) {
-    const { sidecar } = mesh.endpoint(target);
-    await mesh.untilNotOrphaned();
-    const healed = mesh.impair('kill-sidecar', [target]);
-    const sign = await killAll([sidecar]);
-    await pause(lastsMs);
-    await sidecar.start();
-    await mesh.untilReady(sidecar);
-    healed();
-    return sign;
-  },
+  strike: (mesh, target, lastsMs) =>
+    mesh.restarting(async () => {
+      const { sidecar } = mesh.endpoint(target);
+      const healed = mesh.impair('kill-sidecar', [target]);
+      const sign = await killAll([sidecar]);
+      await pause(lastsMs);
+      await sidecar.start();
+      await mesh.untilReady(sidecar);
+      healed();
+      return sign;
+    }),
 };
 
 /** kill -9 of the sidecar that a client calls, or of the gateway: that client has no other way. */
@@ -40,18 +40,18 @@ export const killEntry: Fault = {
   name: 'kill-entry',
   aim: 'entry',
   lastsMs: [300, 1_500],
-  async strike(mesh, target, lastsMs) {
-    const part = mesh.entry(target);
-    await mesh.untilNotOrphaned();
-    const healed = mesh.impair('kill-entry', [target]);
-    const sign = await killAll([part]);
-    await pause(lastsMs);
-    await part.start();
-    await mesh.untilReady(part);
-    // Whoever calls a sidecar that says it is ready is served.
-    healed(0);
-    return sign;
-  },
+  strike: (mesh, target, lastsMs) =>
+    mesh.restarting(async () => {
+      const part = mesh.entry(target);
+      const healed = mesh.impair('kill-entry', [target]);
+      const sign = await killAll([part]);
+      await pause(lastsMs);
+      await part.start();
+      await mesh.untilReady(part);
+      // Whoever calls a sidecar that says it is ready is served.
+      healed(0);
+      return sign;
+    }),
 };
 
 /** kill -9 of all applications of a service: nothing can answer, and each answer of the mesh says why. */
