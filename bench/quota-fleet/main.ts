@@ -68,6 +68,17 @@ const SETTINGS: Readonly<Record<string, () => Promise<void>>> = {
       await phase(fleet, redis, 'a hot spot that moves each second, 120 %', moving);
     }),
 
+  windows: async () => {
+    for (const limit of [`window ${rate}/s`, `estimate ${rate}/s`])
+      await onHost(
+        async (fleet, redis) => {
+          await phase(fleet, redis, `${limit}: steady, equal, 120 %`, equal(1.2), { fair: true });
+          await phase(fleet, redis, `${limit}: steady, equal, 80 %`, equal(0.8));
+        },
+        { limit },
+      );
+  },
+
   faults: () =>
     onHost(async (fleet, redis) => {
       await fault(fleet, 'Redis killed, back after 1 s, empty', async () => {
@@ -156,10 +167,10 @@ async function phase(
   redis: RedisHost,
   name: string,
   demand: Demand,
-  { fair = false } = {},
+  { fair = false, settleMs = SETTLE_MS } = {},
 ): Promise<void> {
   await fleet.run(DRAIN_MS, DRAIN);
-  await fleet.run(SETTLE_MS, demand);
+  await fleet.run(settleMs, demand);
   await redis.ask('CONFIG', 'RESETSTAT');
   const run = await fleet.run(lengthMs, demand);
   const commandsPerAdmitted = (await commands(redis)) / sum(run.each);
