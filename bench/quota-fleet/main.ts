@@ -17,7 +17,7 @@ import { RedisHost } from './redis-host.ts';
 import { type Row, recoveryAfter, rowOf, sum, unfairness } from './row.ts';
 
 /**
- * `node bench/quota-fleet/main.ts [--sidecars 50] [--planes 3] [--rate 50000] [--seconds 5] [--only demand,faults,...]`:
+ * `node bench/quota-fleet/main.ts [--sidecars 50] [--planes 3] [--rate 50000] [--seconds 4] [--only demand,faults,...]`:
  * the quota part of so many sidecars, in processes of ten, control planes and Redis, the latter on a host of its own (a
  * network namespace, so it needs root); writes bench/results/quota-fleet.md and .json, of `--only` none. Needs a machine
  * that does nothing else: who has no CPU for 20 ms has an outage of Redis.
@@ -27,7 +27,7 @@ const { values } = parseArgs({
     sidecars: { type: 'string', default: '50' },
     planes: { type: 'string', default: '3' },
     rate: { type: 'string', default: '50000' },
-    seconds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '4' },
     only: { type: 'string', default: '' },
     out: { type: 'string', default: join(import.meta.dirname, '../results') },
   },
@@ -44,11 +44,13 @@ const SETTLE_MS = 700;
 /** Harm is done so long after the beginning of a phase, which is so much longer. */
 const HARM_MS = 1_000;
 const FAULT_MS = 2_000;
-const AFTER_FAULT_MS = 5_000;
+const AFTER_FAULT_MS = 4_000;
 
 const rows: Row[] = [];
 const dir = mkdtempSync(join(tmpdir(), 'tulle-quotas-'));
 const equal = (share: number): Demand => ({ shape: 'equal', perSecond: share * rate });
+/** What is running now, the last first to be closed. */
+const open: { close(): Promise<void> }[] = [];
 const cleanups: (() => void | Promise<void>)[] = [];
 const context: Cleanups = { after: (cleanup) => void cleanups.push(cleanup) };
 
@@ -67,6 +69,17 @@ const SETTINGS: Readonly<Record<string, () => Promise<void>>> = {
       const moving: Demand = { shape: 'hot-spot', perSecond: 1.2 * rate };
       await phase(fleet, redis, 'a hot spot that moves each second, 120 %', moving);
     }),
+
+  windows: async () => {
+    for (const limit of [`window ${rate}/s`, `estimate ${rate}/s`])
+      await onHost(
+        async (fleet, redis) => {
+          await phase(fleet, redis, `${limit}: steady, equal, 120 %`, equal(1.2), { fair: true });
+          await phase(fleet, redis, `${limit}: steady, equal, 80 %`, equal(0.8));
+        },
+        { limit },
+      );
+  },
 
   faults: () =>
     onHost(async (fleet, redis) => {
@@ -113,14 +126,10 @@ const SETTINGS: Readonly<Record<string, () => Promise<void>>> = {
       async (fleet, redis) => {
         const name = 'clocks a minute apart, of control planes and sidecars, 120 %';
         await phase(fleet, redis, name, equal(1.2), { fair: true });
+        add(await measureChanges(fleet, redis.address, { rate, controlPlanes, demand: equal(1.2) }));
       },
       { env: apart(dir) },
     ),
-
-  changes: () =>
-    onHost(async (fleet, redis) => {
-      add(await measureChanges(fleet, redis.address, { rate, controlPlanes, demand: equal(1.2) }));
-    }),
 };
 
 async function onHost(
@@ -128,11 +137,9 @@ async function onHost(
   options: Partial<FleetOptions> = {},
 ): Promise<void> {
   const redis = await RedisHost.start(dir);
-  try {
-    await withFleet({ store: `redis://${redis.address}`, ...options }, (fleet) => body(fleet, redis));
-  } finally {
-    await redis.close();
-  }
+  open.push(redis);
+  await withFleet({ store: `redis://${redis.address}`, ...options }, (fleet) => body(fleet, redis));
+  await closeLast();
 }
 
 async function withFleet(
@@ -143,12 +150,21 @@ async function withFleet(
   const workers = Math.ceil(sidecars / PER_WORKER);
   const usual = { dir: own, sidecars, workers, controlPlanes, limit: `${rate}/s` };
   const fleet = await Fleet.start({ ...usual, ...options });
-  try {
-    await fleet.run(2_000, equal(1.2)); // a store without memory gives nothing at first
-    await body(fleet);
-  } finally {
-    await fleet.close();
-  }
+  open.push(fleet);
+  await fleet.run(1_500, equal(1.2)); // a store without memory gives nothing at first
+  await body(fleet);
+  await closeLast();
+}
+
+async function closeLast(): Promise<void> {
+  await open.pop()?.close();
+}
+
+/** Nothing is left behind, also when it ends before its time. */
+async function cleanUp(): Promise<void> {
+  while (open.length > 0) await closeLast().catch(console.error);
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  rmSync(dir, { recursive: true, force: true });
 }
 
 async function phase(
@@ -156,10 +172,10 @@ async function phase(
   redis: RedisHost,
   name: string,
   demand: Demand,
-  { fair = false } = {},
+  { fair = false, settleMs = SETTLE_MS } = {},
 ): Promise<void> {
   await fleet.run(DRAIN_MS, DRAIN);
-  await fleet.run(SETTLE_MS, demand);
+  await fleet.run(settleMs, demand);
   await redis.ask('CONFIG', 'RESETSTAT');
   const run = await fleet.run(lengthMs, demand);
   const commandsPerAdmitted = (await commands(redis)) / sum(run.each);
@@ -208,11 +224,12 @@ function report(): void {
   writeFileSync(join(values.out, 'quota-fleet.md'), page);
 }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void cleanUp().finally(() => process.exit(1)));
 try {
   for (const name of values.only === '' ? Object.keys(SETTINGS) : values.only.split(','))
     await SETTINGS[name]?.();
   report();
 } finally {
-  for (const cleanup of cleanups.reverse()) await cleanup();
-  rmSync(dir, { recursive: true, force: true });
+  await cleanUp();
 }

@@ -344,12 +344,12 @@ end
 -- What fair-share.ts does.
 local function fair_share(b, free, since)
   local back = b.rate * math.min(math.max(0, since), ${LEASE_MS})
-  local left = math.min(free - b.rate * b.returns / 2, b.rate * ${LEASE_MS}) / 2
+  local left = math.min(free - b.rate * b.life / 2, b.rate * ${LEASE_MS}) / 2
   return math.max(1, math.floor(free / b.sharers), math.floor(back / b.sharers), math.floor(left))
 end
 local function pause(b, missing)
   if exact or missing <= 0 then return 0 end
-  return math.min(missing * b.sharers / b.rate, b.returns / 2)
+  return math.min(missing * b.sharers / b.rate, b.life / 2)
 end
 
 local function grantable(b)

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { fairShare, pauseMs } from './fair-share.ts';
 
 /** 10 a ms, leases of 100 ms: a reserve of 500. */
-const shared = { rate: 10, returnMs: 100 };
+const shared = { rate: 10, lifeMs: 100 };
 
 test('an even part of what is there, or of what came back since the last draw', () => {
   assert.equal(fairShare(450, shared, 10, 0), 45);
@@ -19,7 +19,7 @@ test('what others leave is for anybody, half of it, but for a reserve', () => {
 });
 
 test('of a quota of which hardly anything comes back there is an even part, and never less than one', () => {
-  const slow = { rate: 1e-6, returnMs: 100 };
+  const slow = { rate: 1e-6, lifeMs: 100 };
   assert.equal(fairShare(98, slow, 2, 50), 49);
   assert.equal(fairShare(3, slow, 50, 50), 1);
 });

@@ -24,7 +24,8 @@ function uses(limit: RateLimit, seed: number): Use[] {
   let nowMs = 1e9 * chance();
   const quotas = new MemoryQuotas({ now: () => nowMs, bornMs: Number.NEGATIVE_INFINITY });
   const used: Use[] = [];
-  const { returnMs } = quotaTerms(limit);
+  const { lifeMs, returnMs } = quotaTerms(limit);
+  const lagMs = lifeMs === 0 ? returnMs : lifeMs;
   for (let step = 0; step < 400; step++) {
     const pause = chance();
     nowMs += pause < 0.6 ? chance() * 5 : pause < 0.9 ? chance() * returnMs * 2 : chance() * limit.perMs;
@@ -35,7 +36,7 @@ function uses(limit: RateLimit, seed: number): Use[] {
     const granted = grants[0]?.granted ?? 0;
     const back = chance() < 0.3 ? Math.floor(chance() * (granted + 1)) : 0;
     if (granted > back)
-      used.push({ atMs: atMs + returnMs * (chance() < 0.5 ? 1 : chance()), count: granted - back });
+      used.push({ atMs: atMs + lagMs * (chance() < 0.5 ? 1 : chance()), count: granted - back });
     if (back === 0) continue;
     nowMs += chance() * returnMs;
     quotas.draw('t/a', member, false, [{ ...draw, want: 0, back: [{ count: back, drawnMs: atMs }] }]);

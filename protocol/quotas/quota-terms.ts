@@ -72,6 +72,7 @@ export function quotaTerms(limit: RateLimit): QuotaTerms {
     windowMs: perMs + lagMs,
     granuleMs: Math.max(1, perMs / GRANULES),
     lifeMs: limit.mode === 'exact' ? 0 : lagMs,
-    returnMs: lagMs,
+    // A short life ends before what is left of it can be given back, and what was not used need not count.
+    returnMs: most,
   };
 }

@@ -2,8 +2,9 @@ import type { QuotaGrant, QuotaItem } from '../../protocol/quotas/messages.ts';
 import { HAS, type Look, REFUSED } from './account.ts';
 import { DrawnAccount } from './drawn-account.ts';
 
-/** Tokens are drawn for so long ahead, in ms, or for as long as they live. */
+/** Tokens are drawn for so long ahead, in ms, or for this part of their life: the last of it is to spare. */
 const AHEAD_MS = 100;
+const AHEAD_PART = 0.8;
 const MOST_TOKENS = 1_000_000;
 /** Fewer expected than this are not drawn before somebody comes. */
 const WORTH_DRAWING = 2;
@@ -95,7 +96,11 @@ export class Lease extends DrawnAccount {
       this.demand = 0;
       this.countedMs = nowMs;
     }
-    return Math.max(this.rate, this.demand / Math.max(spanMs, AHEAD_MS)) * Math.min(AHEAD_MS, this.lifeMs);
+    return Math.max(this.rate, this.demand / Math.max(spanMs, AHEAD_MS)) * this.aheadMs;
+  }
+
+  private get aheadMs(): number {
+    return Math.min(AHEAD_MS, this.lifeMs * AHEAD_PART);
   }
 
   item(nowMs: number): Pick<QuotaItem, 'want' | 'back'> | undefined {
@@ -194,8 +199,7 @@ export class Lease extends DrawnAccount {
     }
     const leftMs = this.endMs - nowMs;
     if (this.tokens > 0 && leftMs < this.lifeMs * IDLE_PART) {
-      const aheadMs = Math.min(AHEAD_MS, this.lifeMs);
-      const needed = Math.ceil((this.expected(nowMs) * leftMs) / aheadMs);
+      const needed = Math.ceil((this.expected(nowMs) * leftMs) / this.aheadMs);
       const idle = this.tokens - needed;
       if (idle > 0) {
         this.tokens = needed;
