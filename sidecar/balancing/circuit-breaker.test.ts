@@ -256,6 +256,24 @@ test('a probe counts though its request came before the endpoint was half-open',
   assert.equal(stateOf('a'), 'open');
 });
 
+test('a stream from before that ends during a probe is not taken for it, however soon it was connected', (context) => {
+  const { cluster, clock, attempts, of, stateOf } = service(context, 'ab');
+  attempts('a', 5, '503');
+  const beganMs = performance.now();
+  clock.leap(LONGEST_FIRST_MS);
+  for (let probe = 0; probe < 3; probe++) {
+    assert.equal(stateOf('a'), 'half-open');
+    assert.equal(cluster.pick(undefined), of('a'));
+    const startedMs = performance.now();
+    cluster.started(of('a'), startedMs);
+    clock.leap(10);
+    cluster.finished(of('a'), performance.now(), 1, false, 'connected', beganMs);
+    cluster.finished(of('a'), performance.now(), 1, true, 'upstream-reset', beganMs);
+    cluster.finished(of('a'), performance.now(), 1, false, '200', startedMs);
+  }
+  assert.equal(stateOf('a'), 'closed');
+});
+
 test('a retry is never a probe', (context) => {
   const { cluster, clock, attempts, of, picked } = service(context, 'ab');
   attempts('a', 5, '503');

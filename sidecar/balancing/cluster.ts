@@ -351,7 +351,8 @@ export class Cluster {
 
   /**
    * It is over. `latencyMs`: to the response's head. `failed`: by what is the endpoint's fault; `result`: its status,
-   * or the reason code or gRPC status that it failed with. Returns why the endpoint is ejected, if that came of it.
+   * or the reason code or gRPC status that it failed with. `startedMs`: as `started` was told; what lasts on after its
+   * head began earlier than its latency ago. Returns why the endpoint is ejected, if that came of it.
    */
   finished(
     endpoint: Endpoint,
@@ -359,10 +360,11 @@ export class Cluster {
     latencyMs: number,
     failed: boolean,
     result: string,
+    startedMs: number = nowMs - latencyMs,
   ): string | undefined {
     this.balancer.finished(endpoint, nowMs, latencyMs, failed);
     const verdict = attemptVerdict(failed, result);
-    return this.breaker?.finished(endpoint, verdict, result, nowMs - latencyMs, nowMs);
+    return this.breaker?.finished(endpoint, verdict, result, startedMs, nowMs);
   }
 
   /** An attempt goes on, but its endpoint has answered well: of a stream that may last, all that is asked of a probe. */

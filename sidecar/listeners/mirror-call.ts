@@ -155,7 +155,8 @@ export class MirrorCall implements ConnectionWaiter, ResponseHandler, Timed {
       const answered = result === 'answered';
       const failed = !answered || isFault(this.status, -1);
       const latencyMs = this.latencyMs > 0 ? this.latencyMs : nowMs - this.startMs;
-      cluster.finished(endpoint, nowMs, latencyMs, failed, answered ? String(this.status) : result);
+      const told = answered ? String(this.status) : result;
+      cluster.finished(endpoint, nowMs, latencyMs, failed, told, this.startMs);
     }
     this.onOver(result);
   }

@@ -481,7 +481,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     attempt.durationMs = nowMs - this.attemptStartMs;
     attempt.result = result;
     const latencyMs = this.latencyMs > 0 ? this.latencyMs : attempt.durationMs;
-    const ejected = cluster.finished(endpoint, nowMs, latencyMs, fault, cause);
+    const ejected = cluster.finished(endpoint, nowMs, latencyMs, fault, cause, this.attemptStartMs);
     if (ejected !== undefined) this.exchange.note('circuit-breaker', 'ejected', ejected);
     const measured = !fault && (this.latencyMs > 0 || result === 'cancelled');
     if (measured) cluster.latencies?.observe(nowMs, latencyMs);
