@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type Backend, rawBackend, twoAnswering } from './fixture/backend.ts';
-import { bothRoute, edgeMesh, type TwoWays, trafficPolicy, twoWays, type Way } from './fixture/two-ways.ts';
+import {
+  askHttp1,
+  bothRoute,
+  edgeMesh,
+  type TwoWays,
+  trafficPolicy,
+  twoWays,
+  type Way,
+} from './fixture/two-ways.ts';
 import { until } from './fixture/wait.ts';
+import { answerStatus, rawGrpcServer } from './grpc/raw-server.ts';
 
 /** Answers with its own name. */
 async function named(context: TestContext, name: string): Promise<Backend> {
@@ -99,6 +108,59 @@ test('a cookie is given once, and keeps its caller where it was', async (context
     }
   }
   assert.deepEqual([...got].sort(), ['canary', 'stable']);
+});
+
+test('a caller is known by its address, or as a workload; of several keys the first that a request has counts', async (context) => {
+  const services = await servers(context);
+  const sidecar = await twoWays(context, weighted(services, 50, 'header:x-user, ip'));
+  const gateway = sidecar.ways.find(({ name }) => name === 'HTTP/1.1 gateway')?.address ?? '';
+  const addresses = Array.from({ length: 40 }, (_, index) => `127.0.1.${index + 1}`);
+  const bodyFrom = async (from: string, headers: Record<string, string> = {}) =>
+    (await askHttp1(gateway, '/', headers, 'GET', '', from)).body;
+  const byAddress = new Map<string, string>();
+  for (const from of addresses) byAddress.set(from, await bodyFrom(from));
+  // That all of 40 get one has a chance of 2^-39.
+  assert.deepEqual([...new Set(byAddress.values())].sort(), ['canary', 'stable']);
+  for (const from of addresses) assert.equal(await bodyFrom(from), byAddress.get(from), from);
+  for (const user of USERS.slice(0, 10)) {
+    const got = new Set<string>();
+    for (const from of addresses.slice(0, 10)) got.add(await bodyFrom(from, ofUser(user)));
+    assert.equal(got.size, 1, 'by its header, wherever it calls from');
+  }
+  sidecar.write(weighted(services, 50, 'client'));
+  const inside = sidecar.ways.filter(({ name }) => name.endsWith('outbound'));
+  await until('one workload to have one backend', async () => {
+    const got = new Set<string>();
+    for (const { ask } of inside) for (let i = 0; i < 30; i++) got.add((await ask('/')).body);
+    return got.size === 1;
+  });
+});
+
+test('gRPC calls go by weight too, and stay where they were', async (context) => {
+  const named = async (name: string) => ({
+    protocol: 'grpc',
+    endpoints: [await rawGrpcServer(context, (stream) => answerStatus(stream, 0, name))],
+  });
+  const services = { calls: await named('stable'), next: await named('canary') };
+  const backendRefs = [
+    { name: 'calls', weight: 50 },
+    { name: 'next', weight: 50 },
+  ];
+  const { call } = await twoWays(
+    context,
+    edgeMesh(services, {
+      routes: [bothRoute('GRPCRoute', 'calls', 'calls', [{ backendRefs }])],
+      policies: [trafficPolicy('p', { kind: 'GRPCRoute', name: 'calls' }, { sticky: 'header:x-user' })],
+    }),
+  );
+  const got = new Map<string, string>();
+  for (const user of [...USERS, ...USERS])
+    for (const [status, name] of await call('/a.B/C', ofUser(user))) {
+      assert.equal(status, '0');
+      assert.equal(got.get(user) ?? name, name, user);
+      got.set(user, name);
+    }
+  assert.deepEqual([...new Set(got.values())].sort(), ['canary', 'stable']);
 });
 
 test('a cookie or a header leads to the canary by what HTTPRoute says itself', async (context) => {

@@ -38,6 +38,60 @@ response-header x-powered-by: ([a-z]+)/.* -> $1`;
   }
 });
 
+test('redirects, changes of headers and rewrites of routes, by whatever protocol and listener', async (context) => {
+  const app = await rawBackend(({ socket }, added) => {
+    for (const _ of added.matchAll(/ HTTP\/1\.1\r\n/g)) socket.write(OK);
+  });
+  context.after(() => app.close());
+  const backendRefs = [{ name: 'app' }];
+  const at = (path: string, filters: readonly object[]) => ({
+    matches: [{ path: { type: 'PathPrefix', value: path } }],
+    filters,
+    ...(path !== '/old' && { backendRefs }),
+  });
+  const prefix = { type: 'ReplacePrefixMatch', replacePrefixMatch: '/new' };
+  const redirect = { scheme: 'https', hostname: 'other.t', path: prefix, statusCode: 301 };
+  const change = {
+    set: [{ name: 'x-a', value: 'set' }],
+    add: [{ name: 'x-b', value: 'more' }],
+    remove: ['x-c'],
+  };
+  const answered = { set: [{ name: 'x-powered-by', value: 'tulle' }], add: [{ name: 'x-d', value: 'd' }] };
+  const { ways } = await twoWays(
+    context,
+    edgeMesh(
+      { app: { protocol: 'http', endpoints: [app.address] } },
+      {
+        routes: [
+          bothRoute('HTTPRoute', 'app', 'app', [
+            at('/old', [{ type: 'RequestRedirect', requestRedirect: redirect }]),
+            at('/changed', [
+              { type: 'RequestHeaderModifier', requestHeaderModifier: change },
+              { type: 'ResponseHeaderModifier', responseHeaderModifier: answered },
+            ]),
+            at('/moved', [{ type: 'URLRewrite', urlRewrite: { hostname: 'inner.t', path: prefix } }]),
+          ]),
+        ],
+      },
+    ),
+  );
+  for (const { name, ask } of ways) {
+    const last = () => app.received.slice(app.received.lastIndexOf('GET ')).toLowerCase();
+    const before = app.received;
+    const moved = await ask('/old/a?b=c');
+    assert.deepEqual([moved.status, moved.headers.location], [301, 'https://other.t/new/a?b=c'], name);
+    assert.equal(app.received, before, name);
+    const changed = await ask('/changed', { 'x-a': 'given', 'x-b': 'one', 'x-c': 'gone' });
+    assert.match(last(), /\r\nx-a: set\r\n/, name);
+    assert.match(last(), /\r\nx-b: one[\s\S]*more\r\n/, name);
+    assert.doesNotMatch(last(), /x-c|given/, name);
+    assert.deepEqual([changed.headers['x-powered-by'], changed.headers['x-d']], ['tulle', 'd'], name);
+    await ask('/moved/a?b=c');
+    assert.match(last(), /^get \/new\/a\?b=c http\/1\.1\r\n/, name);
+    assert.match(last(), /\r\nhost: inner\.t\r\n/, name);
+  }
+});
+
 test('the rule itself goes before a policy about it, that before one about the route or the Gateway, and the service comes last', async (context) => {
   const app = await rawBackend(() => {});
   context.after(() => app.close());

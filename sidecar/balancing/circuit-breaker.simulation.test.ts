@@ -64,7 +64,7 @@ function simulation(context: TestContext, seed: number, settings: CircuitBreaker
         const failed = draw < (failing.get(endpoint.address) ?? 0);
         if (failed) failures++;
         const result = failed ? '503' : draw > 0.98 ? 'cancelled' : '200';
-        cluster.finished(endpoint, nowMs, nowMs - startedMs, failed, result);
+        cluster.finished(endpoint, nowMs, nowMs - startedMs, failed, result, startedMs);
       });
       while (ended.length > 8 || (ended.length > 0 && random() < 0.5)) ended.shift()?.();
     },

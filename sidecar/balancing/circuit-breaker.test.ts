@@ -53,9 +53,10 @@ function service(context: TestContext, names: string, more: Partial<CircuitBreak
   /** An attempt there that took no time. */
   const attempt = (name: string | Endpoint, result = '200'): string | undefined => {
     const endpoint = typeof name === 'string' ? of(name) : name;
-    cluster.started(endpoint, performance.now());
+    const nowMs = performance.now();
+    cluster.started(endpoint, nowMs);
     const failed = !/^[2-4]|^501|cancelled/.test(result);
-    return cluster.finished(endpoint, performance.now(), 0, failed, result);
+    return cluster.finished(endpoint, nowMs, 0, failed, result, nowMs);
   };
   const attempts = (name: string, count: number, result = '200') => {
     for (let i = 0; i < count; i++) attempt(name, result);
@@ -221,7 +222,8 @@ test('what began before it was half-open is no probe: neither its success nor it
   ] as const)
     for (let i = 0; i < 5; i++) {
       cluster.started(of('a'), performance.now());
-      cluster.finished(of('a'), performance.now(), 30_000, failed, result);
+      const nowMs = performance.now();
+      cluster.finished(of('a'), nowMs, 30_000, failed, result, nowMs - 30_000);
     }
   assert.equal(stateOf('a'), 'half-open');
   assert.equal(of('a').circuit?.passed, 0);
@@ -259,7 +261,7 @@ test('a probe counts though its request came before an endpoint was chosen for i
     cluster.started(of('a'), cameMs);
     clock.leap(1);
     const nowMs = performance.now();
-    cluster.finished(of('a'), nowMs, nowMs - cameMs, false, '200');
+    cluster.finished(of('a'), nowMs, nowMs - cameMs, false, '200', cameMs);
   }
   assert.equal(stateOf('a'), 'closed');
 });
@@ -272,8 +274,26 @@ test('a probe counts though its request came before the endpoint was half-open',
   assert.equal(cluster.pick(undefined), of('a'));
   cluster.started(of('a'), cameMs);
   const nowMs = performance.now();
-  cluster.finished(of('a'), nowMs, nowMs - cameMs, true, '503');
+  cluster.finished(of('a'), nowMs, nowMs - cameMs, true, '503', cameMs);
   assert.equal(stateOf('a'), 'open');
+});
+
+test('a stream from before that ends during a probe is not taken for it, however soon it was connected', (context) => {
+  const { cluster, clock, attempts, of, stateOf } = service(context, 'ab');
+  attempts('a', 5, '503');
+  const beganMs = performance.now();
+  clock.leap(LONGEST_FIRST_MS);
+  for (let probe = 0; probe < 3; probe++) {
+    assert.equal(stateOf('a'), 'half-open');
+    assert.equal(cluster.pick(undefined), of('a'));
+    const startedMs = performance.now();
+    cluster.started(of('a'), startedMs);
+    clock.leap(10);
+    cluster.finished(of('a'), performance.now(), 1, false, 'connected', beganMs);
+    cluster.finished(of('a'), performance.now(), 1, true, 'upstream-reset', beganMs);
+    cluster.finished(of('a'), performance.now(), 1, false, '200', startedMs);
+  }
+  assert.equal(stateOf('a'), 'closed');
 });
 
 test('a retry is never a probe', (context) => {
@@ -368,7 +388,7 @@ test('an endpoint that stays keeps its state and history, one that goes is forgo
   update('bcd');
   assert.deepEqual([out(), gone.circuit], ['', undefined]);
   cluster.started(gone, 0);
-  assert.equal(cluster.finished(gone, 1, 1, true, '503'), undefined);
+  assert.equal(cluster.finished(gone, 1, 1, true, '503', 0), undefined);
   assert.equal(gone.circuit, undefined);
   update('abcd');
   assert.equal(stateOf('a'), 'closed');

@@ -19,8 +19,6 @@ const WINDOW_MS = 10_000;
 const PROBES = 3;
 /** A probe that takes longer holds up no other: a stream may last for hours. */
 const PROBE_MS = 5_000;
-/** When an attempt began is its end less its latency, which differs by rounding. */
-const ROUNDING_MS = 0.001;
 
 interface CircuitBreakerParts {
   readonly service: string;
@@ -139,8 +137,7 @@ export class CircuitBreaker {
    */
   began(endpoint: Endpoint, nowMs: number): void {
     const { circuit } = endpoint;
-    if (circuit?.probing && circuit.probeMs === Number.POSITIVE_INFINITY)
-      circuit.probeMs = nowMs - ROUNDING_MS;
+    if (circuit?.probing && circuit.probeMs === Number.POSITIVE_INFINITY) circuit.probeMs = nowMs;
   }
 
   /** A good head came; the attempt goes on. */

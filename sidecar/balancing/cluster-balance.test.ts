@@ -187,7 +187,7 @@ test('the own zone spills smoothly as it gets busy, down to an equal share of ea
   near(busy(9), 1 - (2 / 3) * (2 / 3));
   near(busy(12), 1 / 3);
   near(busy(30), 1 / 3);
-  while (first.inFlight > 0) cluster.finished(first, 1, 1, false, '200');
+  while (first.inFlight > 0) cluster.finished(first, 1, 1, false, '200', 0);
   assert.equal(inZone(shares(), 'a'), 1);
 });
 

@@ -351,8 +351,8 @@ export class Cluster {
 
   /**
    * It is over. `latencyMs`: to the response's head. `failed`: by what is the endpoint's fault; `result`: its status,
-   * or the reason code or gRPC status that it failed with. `startedMs`: when it began, where its head was not its end.
-   * Returns why the endpoint is ejected, if that came of it.
+   * or the reason code or gRPC status that it failed with. `startedMs`: as `started` was told; of
+   * what lasts on after its head that is longer ago than its latency. Returns why the endpoint is ejected, if that came of it.
    */
   finished(
     endpoint: Endpoint,
@@ -360,7 +360,7 @@ export class Cluster {
     latencyMs: number,
     failed: boolean,
     result: string,
-    startedMs = nowMs - latencyMs,
+    startedMs: number,
   ): string | undefined {
     this.balancer.finished(endpoint, nowMs, latencyMs, failed);
     const verdict = attemptVerdict(failed, result);

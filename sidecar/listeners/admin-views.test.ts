@@ -155,7 +155,7 @@ test('of an endpoint that failed it is told how its circuit is, and by which fai
   context.mock.method(Date, 'now', () => Date.UTC(2026, 0, 2, 3, 4, 5));
   for (let i = 0; i < 6; i++) {
     cluster.started(endpoint, i);
-    cluster.finished(endpoint, i, 1, true, 'connect-failed');
+    cluster.finished(endpoint, i, 1, true, 'connect-failed', i - 1);
   }
   const view = told(configView(services.all(), undefined)) as {
     services: { endpoints: { circuit: object }[] }[];

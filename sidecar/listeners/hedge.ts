@@ -160,7 +160,7 @@ export class Hedge implements ConnectionWaiter, ResponseHandler {
     const nowMs = performance.now();
     attempt.durationMs = nowMs - startMs;
     attempt.result = result;
-    const ejected = cluster.finished(endpoint, nowMs, attempt.durationMs, failed, result);
+    const ejected = cluster.finished(endpoint, nowMs, attempt.durationMs, failed, result, startMs);
     if (ejected !== undefined) this.request.exchange.note('circuit-breaker', 'ejected', ejected);
     // What was cancelled would have taken longer still.
     if (!failed) cluster.latencies?.observe(nowMs, attempt.durationMs);

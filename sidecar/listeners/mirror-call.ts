@@ -163,14 +163,8 @@ export class MirrorCall implements ConnectionWaiter, ResponseHandler, Timed {
       const answered = result === 'answered';
       const failed = answered ? isFault(this.status, -1) : fault;
       const latencyMs = this.latencyMs > 0 ? this.latencyMs : nowMs - this.startMs;
-      cluster.finished(
-        endpoint,
-        nowMs,
-        latencyMs,
-        failed,
-        answered ? String(this.status) : cause,
-        this.startMs,
-      );
+      const told = answered ? String(this.status) : cause;
+      cluster.finished(endpoint, nowMs, latencyMs, failed, told, this.startMs);
     }
     this.onOver(result);
   }

@@ -219,18 +219,12 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
   }
 
   private releaseEndpoint(endpoint: Endpoint, failed: boolean): void {
-    const { cluster, exchange, latencyMs } = this;
+    const { cluster, exchange, latencyMs, attemptStartMs } = this;
     const result = exchange.attempts.at(-1)?.result ?? '';
     // One that broke before the server said anything is as good as none.
     const cause = result === 'connected' && exchange.responseBytes === 0 ? 'upstream-reset' : result;
-    const ejected = cluster?.finished(
-      endpoint,
-      performance.now(),
-      latencyMs,
-      failed,
-      cause,
-      this.attemptStartMs,
-    );
+    const nowMs = performance.now();
+    const ejected = cluster?.finished(endpoint, nowMs, latencyMs, failed, cause, attemptStartMs);
     if (ejected !== undefined) exchange.note('circuit-breaker', 'ejected', ejected);
   }
 

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { type Admissions, admissionsAt, bucket, excess } from '../fixture/admissions.ts';
+import { limitedMesh } from '../fixture/limited-mesh.ts';
+import type { RedisProcess } from '../fixture/redis.ts';
+import {
+  mayDoWhatIsDocumented,
+  redisCluster,
+  redisWithSentinel,
+  redisWithTls,
+} from '../fixture/redis-topologies.ts';
+import { temporaryDir } from '../fixture/relay.ts';
+import { until } from '../fixture/wait.ts';
+
+const LIMIT = { timeout: 120_000 };
+
+interface Counted {
+  readonly load: Admissions;
+  /** Waits until so many more are let in by each of two sidecars, and some are refused. */
+  goesOn(what: string): Promise<void>;
+  /** Ends the load: it was never more than the quota. */
+  end(): Promise<void>;
+}
+
+/** A control plane and two sidecars that are asked for more than their quota, which is counted in this store. */
+async function counted(
+  context: TestContext,
+  store: string,
+  controlFlags: readonly string[] = [],
+): Promise<Counted> {
+  const mesh = await limitedMesh(context, '80/s burst 20', 2, { store, controlFlags });
+  const load = admissionsAt(context, mesh.addresses, 2);
+  return {
+    load,
+    async goesOn(what) {
+      const [before, refused] = [new Map(load.byAddress), load.refused];
+      await until(`${what}: both are let in, and refused`, () => {
+        const more = (at: string) => (load.byAddress.get(at) ?? 0) - (before.get(at) ?? 0);
+        return mesh.addresses.every((at) => more(at) >= 20) && load.refused > refused + 20;
+      });
+    },
+    async end() {
+      await load.stop();
+      assert.deepEqual(load.others, []);
+      const over = excess(load.all, bucket(80, 20));
+      assert.ok(over <= 0, `${over} more than the quota`);
+    },
+  };
+}
+
+/** Whether a control plane has run its scripts there: a replica only gets what came of them. */
+async function isAsked(redis: RedisProcess): Promise<boolean> {
+  return (await redis.ask('INFO', 'commandstats')).includes('cmdstat_evalsha:');
+}
+
+test('a quota in a Cluster', LIMIT, async (context) => {
+  const nodes = await redisCluster(context);
+  const { goesOn, end } = await counted(context, `redis+cluster://127.0.0.1:${nodes[0]?.port}`);
+  await goesOn('in the Cluster');
+  await end();
+  const asked = await Promise.all(nodes.map(isAsked));
+  assert.equal(asked.filter((one) => one).length, 1, 'all keys of one service are in one slot');
+});
+
+test('a quota of a Redis by TLS with a certificate, as a user with a password', LIMIT, async (context) => {
+  const secured = await redisWithTls(context);
+  const { redis, ca, cert, key, user, password } = secured;
+  await mayDoWhatIsDocumented(secured);
+  const file = join(temporaryDir(context), 'password');
+  writeFileSync(file, password, { mode: 0o600 });
+  const trust = ['--redis-ca-file', ca, '--redis-cert-file', cert, '--redis-key-file', key];
+  const { goesOn, end } = await counted(context, `rediss://${user}@127.0.0.1:${redis.port}`, [
+    ...trust,
+    ...['--redis-password-file', file],
+  ]);
+  await goesOn('by TLS');
+  await end();
+  assert.ok(await isAsked(redis));
+  assert.doesNotMatch(await redis.ask('ACL', 'LOG'), /reason\s+command/);
+});
+
+test(
+  'a quota of the master that Sentinel names: it is killed, and its replica takes over',
+  LIMIT,
+  async (context) => {
+    const { master, replica, sentinel } = await redisWithSentinel(context);
+    const { goesOn, end } = await counted(context, `redis+sentinel://127.0.0.1:${sentinel.port}/main`);
+    await goesOn('at the master');
+    await master.kill();
+    await until('the replica to be asked', () => isAsked(replica));
+    await goesOn('at the replica');
+    await end();
+  },
+);
