@@ -94,8 +94,8 @@ export class Exchange {
   withheld: Withheld | '' = '';
   /** '' where there was no hedge. */
   hedge: HedgeResult | '' = '';
-  /** Who puts something here lets it go in its `onEnd`. */
-  readonly held: Held[] = [];
+  /** Made for the first: most have nothing. */
+  held: Held[] | undefined = undefined;
 
   status = 0;
   /** A gRPC call. */
@@ -161,6 +161,12 @@ export class Exchange {
   header(name: string): string | undefined {
     const value = this.head.get(name);
     return value === undefined && name === 'host' ? this.head.authority || undefined : value;
+  }
+
+  /** Who does so lets it go in its `onEnd`. */
+  hold(one: Held): void {
+    if (this.held === undefined) this.held = [one];
+    else this.held.push(one);
   }
 
   /** Tells what a policy decided, for the explanation. */

@@ -296,6 +296,26 @@ test('a connect that fails is tried at another endpoint with the first bytes; on
   assert.equal(told?.attempts.length, 3);
 });
 
+test('no connection is tried again where it failed, while there is an endpoint that was not tried', async (context) => {
+  const app = await backend(context);
+  const dead = ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:3'];
+  const annotations = {
+    'tulle.dev/balance': 'random',
+    'tulle.dev/retries': '3 on connect',
+    'tulle.dev/circuit-breaker': 'off',
+  };
+  const { address } = await tcpMesh(context, app.address, {
+    ...TCP,
+    annotations,
+    endpoints: dead,
+  });
+  for (let round = 0; round < 12; round++) {
+    const caller = await client(context, address);
+    caller.send(`x${round}`);
+    await caller.expect(`echo x${round}`);
+  }
+});
+
 test('the limit of connections holds for opaque ones, and a place that comes free is used', async (context) => {
   const app = await backend(context);
   const mesh = await tcpMesh(context, app.address, {

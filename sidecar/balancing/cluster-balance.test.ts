@@ -191,6 +191,18 @@ test('the own zone spills smoothly as it gets busy, down to an equal share of ea
   assert.equal(inZone(shares(), 'a'), 1);
 });
 
+test('requests that end at an endpoint of the zone that is out do not make the others there look less busy', (context) => {
+  const { update, shares, cluster, fail } = balanced(context, 'random, zone prefer', { zone: () => 'a' });
+  update([...names(3, 'a'), ...names(3, 'b')]);
+  const [first, second, third] = cluster.endpoints;
+  assert.ok(first !== undefined && second !== undefined && third !== undefined);
+  for (let i = 0; i < 6; i++) for (const one of [first, first, second, third]) cluster.started(one, 0);
+  fail((endpoint) => endpoint === first);
+  shares(1);
+  for (let i = 0; i < 12; i++) cluster.finished(first, 1, 1, false, '200', 0);
+  near(inZone(shares(), 'a'), 2 / 5);
+});
+
 test('a retry leaves the zone when its only endpoint there has just failed', (context) => {
   const { update, cluster } = balanced(context, 'random, zone prefer', { zone: () => 'a' });
   update([...names(1, 'a'), ...names(2, 'b')]);

@@ -97,3 +97,23 @@ for (const strategy of ['ring-hash', 'maglev'] as const) {
     assert.equal(found.size, 5);
   });
 }
+
+test('requests that end at an endpoint that is gone do not make the others look less busy', () => {
+  const balancer = createBalancer({ strategy: 'maglev' }, seeded(3));
+  const endpoints = endpointsOf(4);
+  const [gone = assert.fail(), ...stay] = endpoints;
+  const hash = textHash('hot');
+  balancer.pick(endpoints, undefined, hash);
+  for (const endpoint of endpoints) for (let i = 0; i < 100; i++) balancer.started(endpoint, 0);
+  for (let i = 0; i < 400; i++) balancer.started(gone, 0);
+  balancer.pick(stay, undefined, hash);
+  for (let i = 0; i < 500; i++) balancer.finished(gone, 0, 0, false);
+  const own = balancer.pick(stay, undefined, hash) ?? assert.fail();
+  // At its share of all, and so within the bound: as many have the others.
+  for (let i = 0; i < 20; i++) {
+    assert.equal(balancer.pick(stay, undefined, hash), own);
+    balancer.started(own, 0);
+  }
+  for (let i = 0; i < 60; i++) balancer.started(own, 0);
+  assert.notEqual(balancer.pick(stay, undefined, hash), own);
+});

@@ -36,6 +36,7 @@ class Hashed implements Balancer {
   private of: readonly EndpointLoad[] | undefined = undefined;
   private preference: Preference | undefined = undefined;
   private totalWeight = 1;
+  private members: ReadonlySet<EndpointLoad> = new Set();
   /** Of all endpoints of the array. */
   private inFlight = 0;
 
@@ -70,6 +71,7 @@ class Hashed implements Balancer {
   private preferenceOf(endpoints: readonly EndpointLoad[]): Preference {
     if (endpoints !== this.of || this.preference === undefined) {
       this.of = endpoints;
+      this.members = new Set(endpoints);
       this.inFlight = endpoints.reduce((sum, { inFlight }) => sum + inFlight, 0);
       this.totalWeight = endpoints.reduce((sum, { weight }) => sum + weight, 0);
       this.preference = this.prefer(endpoints);
@@ -84,12 +86,11 @@ class Hashed implements Balancer {
 
   started(endpoint: EndpointLoad): void {
     endpoint.inFlight++;
-    this.inFlight++;
+    if (this.members.has(endpoint)) this.inFlight++;
   }
 
   finished(endpoint: EndpointLoad): void {
     endpoint.inFlight--;
-    // What began at one that is gone from the array was not counted.
-    this.inFlight = Math.max(0, this.inFlight - 1);
+    if (this.members.has(endpoint)) this.inFlight--;
   }
 }

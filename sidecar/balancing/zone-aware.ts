@@ -20,7 +20,8 @@ export class ZoneAware implements Balancer {
   private local: readonly EndpointLoad[] = [];
   private others: readonly EndpointLoad[] = [];
   private all: readonly EndpointLoad[] = [];
-  /** Of endpoints of the zone. */
+  private here: ReadonlySet<EndpointLoad> = new Set();
+  /** Of endpoints of the zone that can be used. */
   private inFlight = 0;
   /** The share that stays while the zone is not busy, and the one when it is. */
   private most = 1;
@@ -61,23 +62,23 @@ export class ZoneAware implements Balancer {
   private split(endpoints: readonly EndpointLoad[]): void {
     this.of = endpoints;
     this.local = endpoints.filter(({ local }) => local);
+    this.here = new Set(this.local);
     this.others = endpoints.filter(({ local }) => !local);
     this.inFlight = this.local.reduce((sum, { inFlight }) => sum + inFlight, 0);
-    const here = weightOf(this.local);
-    this.least = here / (here + weightOf(this.others));
+    const usable = weightOf(this.local);
+    this.least = usable / (usable + weightOf(this.others));
     const whole = weightOf(this.all.filter(({ local }) => local));
-    const health = whole > 0 ? Math.min(1, (here / whole) * OVERPROVISIONED) : 1;
+    const health = whole > 0 ? Math.min(1, (usable / whole) * OVERPROVISIONED) : 1;
     this.most = Math.max(this.least, health);
   }
 
   started(endpoint: EndpointLoad, nowMs: number): void {
-    if (endpoint.local) this.inFlight++;
+    if (this.here.has(endpoint)) this.inFlight++;
     (endpoint.local ? this.near : this.far).started(endpoint, nowMs);
   }
 
   finished(endpoint: EndpointLoad, nowMs: number, latencyMs: number, failed: boolean): void {
-    // What began at one that is gone was not counted when the others were.
-    if (endpoint.local && this.inFlight > 0) this.inFlight--;
+    if (this.here.has(endpoint)) this.inFlight--;
     (endpoint.local ? this.near : this.far).finished(endpoint, nowMs, latencyMs, failed);
   }
 }

@@ -46,7 +46,7 @@ test('a request that waits goes on with its answer; one whose client is gone is 
     waiting.policies.map(({ decision, detail }) => `${decision} ${detail}`),
     ['admitted 100/s of shop/orders'],
   );
-  assert.equal(waiting.held.length, 0);
+  assert.equal(waiting.held?.length, 0);
 });
 
 test('a request that waits is answered when there is nothing', (context) => {

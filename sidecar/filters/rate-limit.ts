@@ -76,7 +76,7 @@ class RateLimiter {
   }
 
   onEnd({ held }: Exchange): void {
-    if (held.length === 0) return;
+    if (held === undefined || held.length === 0) return;
     const nowMs = performance.now();
     for (const one of held) one.release(nowMs);
     held.length = 0;
@@ -90,7 +90,7 @@ class RateLimiter {
   ): void {
     for (const { quota } of accounts) quota.numbers.waited++;
     const waiter = new Waiter(accounts, sinceMs, (refusedBy, nowMs) => {
-      exchange.held.splice(exchange.held.indexOf(waiting), 1);
+      exchange.held?.splice(exchange.held.indexOf(waiting), 1);
       if (refusedBy !== undefined) {
         control.answer(this.refuse(exchange, accounts, refusedBy, nowMs));
         return;
@@ -99,7 +99,7 @@ class RateLimiter {
       control.resume();
     });
     const waiting = { release: () => waiter.cancel() };
-    exchange.held.push(waiting);
+    exchange.hold(waiting);
     waiter.wake(sinceMs);
   }
 
@@ -115,7 +115,7 @@ class RateLimiter {
         numbers.outage++;
         exchange.note(RATE_LIMIT, 'admitted', `${limit.words}: ${withoutStore(account)}`);
       }
-      if (limit.counts) exchange.held.push(account);
+      if (limit.counts) exchange.hold(account);
       exchange.responseFields += limitField(limit.name, account, nowMs);
     }
   }
@@ -155,7 +155,7 @@ function countOnly(limit: Limit, exchange: Exchange, nowMs: number): void {
   const verdict = decide(accounts, nowMs);
   if (verdict === ADMITTED) {
     quota.numbers.admitted++;
-    if (counts) exchange.held.push(...accounts);
+    if (counts) for (const account of accounts) exchange.hold(account);
   } else if (verdict !== WAITS) {
     quota.numbers.dryRun++;
     exchange.note(RATE_LIMIT, 'would refuse', `${limit.words} is used up (dry-run)`);
@@ -181,7 +181,7 @@ function countLater(
   });
   let taken = false;
   if (counts)
-    exchange.held.push({
+    exchange.hold({
       release(nowMs) {
         over = true;
         if (taken) for (const account of accounts) account.release(nowMs);

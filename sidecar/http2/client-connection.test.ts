@@ -285,6 +285,31 @@ test('an abandoned request is cancelled, and what was under way of its answer is
   assert.deepEqual(response.events, []);
 });
 
+test('a response that its head has ended and that is discarded is not reset: servers count resets', async (context) => {
+  const { connection, peer } = await raw(context);
+  const stream = connection.startStream();
+  const response = receive();
+  response.onResponse = () => {
+    response.events.push('response');
+    stream.discard();
+  };
+  stream.send(request(), response);
+  stream.requestEnd(undefined);
+  await peer.expect(HEADERS, 1);
+  peer.send(peer.head(1, [[':status', '503']], END_STREAM));
+  await until('the response', () => response.events.length > 0);
+  const next = get(connection);
+  await peer.expect(HEADERS, 3);
+  peer.send(peer.head(3, [[':status', '200']], END_STREAM));
+  await until('the next', () => done(next.response));
+  assert.deepEqual(response.events, ['response']);
+  assert.deepEqual(
+    peer.frames.filter(({ type }) => type === RST_STREAM),
+    [],
+  );
+  assert.equal(connection.streams, 0);
+});
+
 test('malformed answers are the upstream’s fault, and the connection goes on', async (context) => {
   const { connection, peer } = await raw(context);
   const answers: (readonly [string, string][])[] = [

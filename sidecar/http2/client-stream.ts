@@ -27,8 +27,9 @@ export class Http2ClientStream extends Http2Stream implements Upstream {
   private answersHead = false;
   /** Extended CONNECT was sent. */
   private upgrading = false;
-  /** The final head came. */
+  /** The final head came, and ended the response. */
   private headed = false;
+  private headEnds = false;
   private tunnelled = false;
   private interimHeads = 0;
   /** Monotonic, 0 before. */
@@ -108,6 +109,7 @@ export class Http2ClientStream extends Http2Stream implements Upstream {
 
   private receiveFinalHead(head: Http2Head, ends: boolean): void {
     this.headed = true;
+    this.headEnds = ends;
     this.tunnelled = this.upgrading && head.status < 300;
     this.expected = this.tunnelled ? UNKNOWN_LENGTH : head.bodyLength;
     if (!ends) this.connection.touch(this);
@@ -205,7 +207,12 @@ export class Http2ClientStream extends Http2Stream implements Upstream {
   }
 
   discard(): void {
-    this.abandon();
+    if (!this.headEnds || !this.sendEnded) {
+      this.abandon();
+      return;
+    }
+    this.handler = undefined;
+    this.connection.streamEnded(this);
   }
 
   pauseResponse(): void {

@@ -1,6 +1,9 @@
 import type { Cluster } from '../balancing/cluster.ts';
 import type { Exchange, LocalAnswer } from '../exchange.ts';
+import type { AttemptFailure } from '../filters/retry.ts';
+import { HTTP_11 } from '../http/message-head.ts';
 import type { Upstream, UpstreamFailure } from '../http/upstream.ts';
+import { NO_ERROR } from '../http2/error-codes.ts';
 import type { Attempt } from '../telemetry/explanation.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 
@@ -49,6 +52,24 @@ export function beginAttempt(
   };
   exchange.attempts.push(attempt);
   return attempt;
+}
+
+/** What an attempt without a head took, for balancers: who was not waited for is not quicker than it was before. */
+export function waitedMs({ ewmaMs }: Endpoint, { durationMs }: Attempt, fault: boolean): number {
+  return fault ? durationMs : Math.max(durationMs, ewmaMs);
+}
+
+/**
+ * An attempt that broke off before its head, and whether its endpoint is to blame: a server may close what is idle, and
+ * send its clients to other connections, at any time.
+ */
+export function brokenOff(
+  { problem, refused, resetCode }: UpstreamFailure,
+  { answered, requests, version }: Upstream,
+): { readonly what: AttemptFailure; readonly fault: boolean } {
+  const stale = !answered && requests > 1 && version === HTTP_11 && problem === undefined;
+  const what = { kind: refused ? 'refused' : 'reset', status: 0, stale } as const;
+  return { what, fault: !stale && !(refused && resetCode === NO_ERROR) };
 }
 
 /** What is told of an upstream that broke. */

@@ -2,14 +2,14 @@ import type { Cluster } from '../balancing/cluster.ts';
 import type { Exchange, LocalAnswer } from '../exchange.ts';
 import type { AttemptFailure } from '../filters/retry.ts';
 import type { Field } from '../http/field.ts';
-import { HTTP_11, type MessageHead } from '../http/message-head.ts';
+import type { MessageHead } from '../http/message-head.ts';
 import type { OutgoingRequest, ResponseHandler, Upstream, UpstreamFailure } from '../http/upstream.ts';
 import type { Plan } from '../routing/plan.ts';
 import type { Attempt } from '../telemetry/explanation.ts';
 import type { ConnectFailure } from '../upstream/connect-attempt.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { ConnectionWaiter } from '../upstream/pool-use.ts';
-import { beginAttempt, resetAnswer, untriedOf } from './attempts.ts';
+import { beginAttempt, brokenOff, resetAnswer, untriedOf, waitedMs } from './attempts.ts';
 import { leavesChunks, type RequestBody } from './request-body.ts';
 
 /** The request that is hedged. It hears of the response as of its own once the hedge has brought it. */
@@ -124,9 +124,10 @@ export class Hedge implements ConnectionWaiter, ResponseHandler {
   onConnectFailed({ code, detail }: ConnectFailure): void {
     if (this.state !== CONNECTING) return;
     if (this.attempt !== undefined) this.attempt.connectionReused = false;
-    this.finish(code, true);
+    const retryable = code !== 'pool-full';
+    this.finish(code, retryable);
     const failure = { kind: 'connect', status: 0, stale: false } as const;
-    this.request.onHedgeFailed(this, failure, code !== 'pool-full', { status: 503, code, detail });
+    this.request.onHedgeFailed(this, failure, retryable, { status: 503, code, detail });
   }
 
   /** From now on its response is the request's own. */
@@ -160,10 +161,11 @@ export class Hedge implements ConnectionWaiter, ResponseHandler {
     const nowMs = performance.now();
     attempt.durationMs = nowMs - startMs;
     attempt.result = result;
-    const ejected = cluster.finished(endpoint, nowMs, attempt.durationMs, failed, result, startMs);
+    const latencyMs = waitedMs(endpoint, attempt, failed);
+    const ejected = cluster.finished(endpoint, nowMs, latencyMs, failed, result, startMs);
     if (ejected !== undefined) this.request.exchange.note('circuit-breaker', 'ejected', ejected);
     // What was cancelled would have taken longer still.
-    if (!failed) cluster.latencies?.observe(nowMs, attempt.durationMs);
+    if (!failed) cluster.latencies?.observe(nowMs, latencyMs);
   }
 
   onInformational(head: MessageHead): void {
@@ -190,13 +192,10 @@ export class Hedge implements ConnectionWaiter, ResponseHandler {
     const { upstream } = this;
     if (this.state === TAKEN) this.request.onResponseFailed(failure);
     if (this.state !== SENT || upstream === undefined) return;
-    const { problem, refused } = failure;
-    const answer = problem ?? resetAnswer(failure, upstream);
-    const stale = !upstream.answered && upstream.requests > 1 && upstream.version === HTTP_11;
-    this.finish(answer.code, true);
-    const retryable = problem === undefined;
-    const what = { kind: refused ? 'refused' : 'reset', status: 0, stale: stale && retryable } as const;
-    this.request.onHedgeFailed(this, what, retryable, answer);
+    const answer = failure.problem ?? resetAnswer(failure, upstream);
+    const { what, fault } = brokenOff(failure, upstream);
+    this.finish(answer.code, fault);
+    this.request.onHedgeFailed(this, what, failure.problem === undefined, answer);
   }
 
   /** Its whole body was sent at once. */

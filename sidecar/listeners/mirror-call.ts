@@ -2,9 +2,8 @@ import { isFault } from '../balancing/attempt-verdict.ts';
 import type { Cluster } from '../balancing/cluster.ts';
 import type { LocalAnswer } from '../exchange.ts';
 import { isIdempotent } from '../filters/retry.ts';
-import { HTTP_11, type MessageHead } from '../http/message-head.ts';
+import type { MessageHead } from '../http/message-head.ts';
 import type { OutgoingRequest, ResponseHandler, Upstream, UpstreamFailure } from '../http/upstream.ts';
-import { NO_ERROR } from '../http2/error-codes.ts';
 import type { Mirror } from '../routing/mirrors.ts';
 import { isAnswer, isPending } from '../routing/plan.ts';
 import type { MirrorResult } from '../telemetry/mirror-counts.ts';
@@ -12,6 +11,7 @@ import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
 import type { ConnectFailure } from '../upstream/connect-attempt.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { ConnectionWaiter } from '../upstream/pool-use.ts';
+import { brokenOff } from './attempts.ts';
 
 /** Nobody waits for the answer; a server that never gives one must not be remembered for ever. */
 const LONGEST_MS = 30_000;
@@ -122,19 +122,19 @@ export class MirrorCall implements ConnectionWaiter, ResponseHandler, Timed {
     this.finish('answered');
   }
 
-  onResponseFailed({ problem, refused, resetCode }: UpstreamFailure): void {
+  onResponseFailed(failure: UpstreamFailure): void {
     const { upstream, endpoint, cluster } = this;
     this.upstream = undefined;
     if (upstream === undefined || endpoint === undefined || cluster === undefined) return;
+    const { what, fault } = brokenOff(failure, upstream);
+    const { problem, refused } = failure;
     // On a kept connection the server may have closed it meanwhile, or while it worked: as for any request (RFC 9112 9.3.1).
-    const kept = upstream.version === HTTP_11 && !upstream.answered && upstream.requests > 1;
-    const stale = kept && problem === undefined;
-    const again = (stale && isIdempotent(this.copy.request.method)) || (refused && problem === undefined);
+    const again =
+      problem === undefined && (refused || (what.stale && isIdempotent(this.copy.request.method)));
     if (again && this.mayRepeat()) {
       this.repeated = true;
       this.connect(endpoint, cluster);
     } else {
-      const fault = !stale && !(refused && resetCode === NO_ERROR);
       this.finish('failed', problem?.code ?? 'upstream-reset', fault);
     }
   }

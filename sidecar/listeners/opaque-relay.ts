@@ -16,6 +16,7 @@ import type { Transport, TransportReader } from '../transport/transport.ts';
 import type { ConnectFailure } from '../upstream/connect-attempt.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { StreamWaiter } from '../upstream/stream-connect.ts';
+import { pickUntried } from './attempts.ts';
 import type { Connections } from './connections.ts';
 import { newRequestId } from './request-id.ts';
 
@@ -162,7 +163,7 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
 
   private connect(cluster: Cluster): void {
     const { exchange, host } = this;
-    const endpoint = cluster.pick(exchange, this.endpoint);
+    const endpoint = pickUntried(cluster, exchange, this.endpoint);
     if (endpoint === undefined) {
       this.endpoint = undefined;
       const detail = `${cluster.service} has no endpoint that is ready`;

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { HTTP_2 } from '../http/message-head.ts';
+import { NO_ERROR } from '../http2/error-codes.ts';
 import { scriptedRelay } from './scripted-relay.fixture.ts';
 
 const NOTHING = { requests: 0, inFlight: 0 };
@@ -74,4 +76,54 @@ test('a wait for configuration counts to the time of a request, and to that of n
   late.last.connect();
   late.pass(1100);
   assert.match(late.client.answer?.text ?? '', /tulle-reason: request-timeout/);
+});
+
+test('requests that nobody waited for make no endpoint look quick', (context) => {
+  const script = scriptedRelay(context, {
+    settings: { balance: { strategy: 'p2c-ewma' } },
+    endpoints: ['a:1'],
+  });
+  const [endpoint = assert.fail()] = script.cluster.endpoints;
+  for (let i = 0; i < 3; i++) {
+    script.request();
+    script.last.connect();
+    script.pass(100);
+    script.last.answer(200);
+  }
+  const before = endpoint.ewmaMs;
+  for (let i = 0; i < 50; i++) {
+    script.pass(500);
+    script.request();
+    if (i % 2 === 0) script.last.connectFails('pool-full');
+    else {
+      script.last.connect();
+      script.pass(1);
+      script.relay.onDisconnected();
+    }
+  }
+  assert.ok(before > 90 && endpoint.ewmaMs > 90, `${before} ms, then ${endpoint.ewmaMs} ms`);
+});
+
+test('a hedge blames an endpoint for no more than a first attempt does', (context) => {
+  const script = scriptedRelay(context, { settings: HEDGED, version: HTTP_2 });
+  warm(script);
+  for (const fails of [
+    () => script.last.connectFails('pool-full'),
+    () => {
+      script.last.connect();
+      script.last.fail({ refused: true, resetCode: NO_ERROR });
+    },
+  ]) {
+    script.request();
+    const first = script.last;
+    first.connect();
+    script.pass(100);
+    assert.notEqual(script.last, first);
+    fails();
+    first.answer(200);
+  }
+  assert.deepEqual(
+    script.cluster.endpoints.map(({ circuit }) => circuit),
+    [undefined, undefined, undefined],
+  );
 });

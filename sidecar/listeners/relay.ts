@@ -11,7 +11,6 @@ import type { Limits } from '../http/limits.ts';
 import { HTTP_2, HTTP_11, type MessageHead } from '../http/message-head.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
 import type { OutgoingRequest, Upstream, UpstreamFailure } from '../http/upstream.ts';
-import { NO_ERROR } from '../http2/error-codes.ts';
 import type { Protection } from '../http2/flood-guard.ts';
 import { isAnswer, isPending, type Pending, type Plan } from '../routing/plan.ts';
 import type { Attempt } from '../telemetry/explanation.ts';
@@ -20,7 +19,7 @@ import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
 import type { ConnectFailure } from '../upstream/connect-attempt.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { ConnectionWaiter } from '../upstream/pool-use.ts';
-import { beginAttempt, pickUntried, resetAnswer, untriedOf } from './attempts.ts';
+import { beginAttempt, brokenOff, pickUntried, resetAnswer, untriedOf, waitedMs } from './attempts.ts';
 import { pause } from './backoff.ts';
 import { expired, grpcAskedMs, idledOut, NO_DEADLINE, timedOut, tryTimedOut } from './deadlines.ts';
 import { grpcStatusOf, readGrpcStatus } from './grpc-status.ts';
@@ -513,7 +512,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     this.attempt = undefined;
     attempt.durationMs = nowMs - this.attemptStartMs;
     attempt.result = result;
-    const latencyMs = this.latencyMs > 0 ? this.latencyMs : attempt.durationMs;
+    const latencyMs = this.latencyMs > 0 ? this.latencyMs : waitedMs(endpoint, attempt, fault);
     const ejected = cluster.finished(endpoint, nowMs, latencyMs, fault, cause, this.attemptStartMs);
     if (ejected !== undefined) this.exchange.note('circuit-breaker', 'ejected', ejected);
     const measured = !fault && (this.latencyMs > 0 || result === 'cancelled');
@@ -685,15 +684,10 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
       this.endTunnel();
       return;
     }
-    const { problem, refused, resetCode } = failure;
-    const stale = !upstream.answered && upstream.requests > 1 && upstream.version === HTTP_11;
-    const answer = problem ?? resetAnswer(failure, upstream);
+    const answer = failure.problem ?? resetAnswer(failure, upstream);
     if (this.phase === SENT) {
-      const kind = refused ? 'refused' : 'reset';
-      const retryable = problem === undefined;
-      // A server may close what is idle, and send its clients to other connections, at any time.
-      const fault = !(stale && retryable) && !(refused && resetCode === NO_ERROR);
-      this.attemptFailed({ kind, status: 0, stale: stale && retryable }, retryable, answer, fault);
+      const { what, fault } = brokenOff(failure, upstream);
+      this.attemptFailed(what, failure.problem === undefined, answer, fault);
     } else {
       this.endAttempt(performance.now(), answer.code, true);
       this.fail(answer);
