@@ -32,6 +32,19 @@ storeContract('Redis', async (context) =>
   storeOf(context, `redis://${(await redisProcess(context)).address}`),
 );
 
+test('a Redis that forgot, and is asked only later, gives nothing at once: sidecars may be on their shares until then', async (context) => {
+  const redis = await redisProcess(context);
+  // Longer than the grace: all control planes were away meanwhile.
+  await until('Redis to be older', async () => /uptime_in_seconds:[3-9]/.test(await redis.ask('INFO', 'server')));
+  const store = await storeOf(context, `redis://${redis.address}`, { ageless: false });
+  const { grants } = await store.draw('t/app', 'a', false, [draw('100/s burst 100', 50)]);
+  assert.equal(grants[0]?.granted, 0);
+  await until('its bucket to fill', async () => {
+    const later = await store.draw('t/app', 'a', false, [draw('100/s burst 100', 50)]);
+    return (later.grants[0]?.granted ?? 0) > 0;
+  });
+});
+
 test('a connection that only listens, and whose other side is gone without a word, is given up: news come again', async (context) => {
   const redis = await redisProcess(context);
   const link = await FaultProxy.open(() => redis.address);

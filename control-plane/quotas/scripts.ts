@@ -26,7 +26,7 @@ function script(lua: string): Script {
  * Who is there, and since when this Redis remembers: what presence.ts does. KEYS[1]: of the service, KEYS[2]: its
  * members. A process of Redis is an epoch, by its `run_id`: one that began, or was made the master, may have lost
  * writes and has a clock of its own, so what is known is as if used up to now. Where nothing is known of a service,
- * the process remembers it since its start. ARGV[1]: the grace in ms; 0 for tests, if it is to be as if
+ * a process that is older than shares are kept remembers it since its start. ARGV[1]: the grace in ms; 0 for tests, if it is to be as if
  * it had always been there, and after it, for tests too, a time in place of that of Redis.
  */
 const PRESENCE = `
@@ -66,11 +66,10 @@ end
 local function evaluate(ttl)
   if known[1] ~= epoch and grace > 0 then
     for i = #spans, 1, -1 do if spans[i][1] > now then table.remove(spans, i) end end
-    if known[1] then remember(now + grace, 0)
-    else
-      local uptime = tonumber(string.match(server, 'uptime_in_seconds:(%d+)'))
-      remember(math.min(now, now - (uptime - 1) * 1000) + grace, 0)
-    end
+    local uptime = tonumber(string.match(server, 'uptime_in_seconds:(%d+)')) * 1000
+    -- Who cannot reach it goes on with its share, and may have done so until now.
+    if known[1] or uptime < ${FORGET_MS} then remember(now + grace, 0)
+    else remember(math.min(now, now - uptime + 1000) + grace, 0) end
     evaluated = -1e15
   end
   if now >= evaluated and now - evaluated < ${EVALUATE_MS} then return end
