@@ -35,7 +35,9 @@ storeContract('Redis', async (context) =>
 test('a Redis that forgot, and is asked only later, gives nothing at once: sidecars may be on their shares until then', async (context) => {
   const redis = await redisProcess(context);
   // Longer than the grace: all control planes were away meanwhile.
-  await until('Redis to be older', async () => /uptime_in_seconds:[3-9]/.test(await redis.ask('INFO', 'server')));
+  await until('Redis to be older', async () =>
+    /uptime_in_seconds:[3-9]/.test(await redis.ask('INFO', 'server')),
+  );
   const store = await storeOf(context, `redis://${redis.address}`, { ageless: false });
   const { grants } = await store.draw('t/app', 'a', false, [draw('100/s burst 100', 50)]);
   assert.equal(grants[0]?.granted, 0);
