@@ -61,6 +61,8 @@ test('credentials in a URL are never shown, whatever characters are in them', ()
     ' REDISS://user:hunter2@redis:6379',
     'store is redis://user:hunter2@redis:6379',
     'http://a, redis://user:hunter2@redis:6379',
+    'redis://redis:6379?password=hunter2',
+    'redis://user:p?hunter2@redis:6379?a=hunter2&b=hunter2',
   ];
   for (const url of urls) {
     for (const field of ['', 'store', 'cache']) {
