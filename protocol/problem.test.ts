@@ -68,7 +68,7 @@ test('credentials in a URL are never shown, whatever characters are in them', ()
     for (const field of ['', 'store', 'cache']) {
       const shown = showValue(url, field);
       assert.ok(!shown.includes('hunter2'), shown);
-      assert.ok(shown.includes('://***@redis:6379'), shown);
+      assert.match(shown, /:\/\/(\*\*\*@redis:6379|redis:6379\?\*\*\*)/);
     }
   }
 });
