@@ -225,6 +225,17 @@ test('new numbers of a quota are told to who draws on it, and in force at once',
   assert.ok(Number((grantedOf(reply) as number[])[0]) <= 20);
 });
 
+test('a quota that takes the place of another refuses nobody who has not heard of it yet', async (context) => {
+  const { sidecar, registry } = await running(context);
+  const stream = drawing(await sidecar('t/app'));
+  assert.deepEqual(grantedOf(await stream.ask({ items: [item(10)] })), [10]);
+  registry.change(mesh('window 90/d'), 't/app');
+  assert.deepEqual(grantedOf(await stream.ask({ items: [item(10)] })), [10]);
+  const fresh = 't/app#sliding-window:86400000:';
+  assert.deepEqual(grantedOf(await stream.ask({ items: [item(100, 0, fresh)] })), [90]);
+  assert.deepEqual(grantedOf(await stream.ask({ items: [item(1000)] })), [80], 'and is what it was');
+});
+
 test('a sidecar with a name is the same one after it connected again, and one that is gone has no share', async (context) => {
   const { sidecar, server } = await running(context);
   const sharers = async (stream: Drawing) => {

@@ -15,6 +15,8 @@ const NODE = /^[\w.:/-]{1,128}$/;
 const ANSWER_MS = 300;
 /** Numbers that another control plane has told are believed so long, until the registry says them too, in ms. */
 const ANNOUNCED_MS = 5_000;
+/** A quota that is no more is still drawn on by sidecars that do not know it yet: for so long at most, in ms. */
+const RETIRED_MS = 2_000;
 
 /** Whom to ask whether somebody is there. */
 interface Contact {
@@ -26,6 +28,8 @@ interface KnownService {
   limits: ReadonlyMap<string, RateLimit>;
   /** Of another control plane, which knew earlier. */
   announced: { readonly quotas: readonly AnnouncedQuota[]; readonly untilMs: number } | undefined;
+  /** What was there until lately. */
+  retired: { readonly limits: ReadonlyMap<string, RateLimit>; readonly untilMs: number } | undefined;
   streams: number;
 }
 
@@ -118,6 +122,8 @@ class Quotas implements QuotaServer {
       const before = this.limits(known);
       known.limits = this.registered(key);
       known.announced = undefined;
+      const gone = [...before].filter(([quota]) => !known.limits.has(quota));
+      if (gone.length > 0) known.retired = { limits: new Map(gone), untilMs: performance.now() + RETIRED_MS };
       const changed = [...known.limits].filter(([quota, limit]) => differ(before.get(quota), limit));
       if (changed.length === 0) continue;
       const quotas = changed.map(([quota, { tokens, perMs, burst }]) => ({ quota, tokens, perMs, burst }));
@@ -170,7 +176,7 @@ class Quotas implements QuotaServer {
       if (through?.kind !== 'gateway' || !sendsTo(through, service, peer)) return refusal;
     }
     const known = this.services.get(service);
-    return known === undefined ? limitsOf(resource) : this.limits(known);
+    return known === undefined ? limitsOf(resource) : withRetired(this.limits(known), known);
   }
 
   private limits(known: KnownService): ReadonlyMap<string, RateLimit> {
@@ -201,7 +207,12 @@ class Quotas implements QuotaServer {
       return;
     }
     this.registry.follow?.('service', service);
-    this.services.set(service, { limits: this.registered(service), announced: undefined, streams: 1 });
+    this.services.set(service, {
+      limits: this.registered(service),
+      announced: undefined,
+      retired: undefined,
+      streams: 1,
+    });
   }
 
   private leave(service: ServiceKey, member: string, gone: boolean): void {
@@ -244,6 +255,15 @@ class Quotas implements QuotaServer {
     }
     return contact;
   }
+}
+
+/** Refused, a sidecar would take the store to be away, and refuse requests itself until it has heard. */
+function withRetired(
+  limits: ReadonlyMap<string, RateLimit>,
+  { retired }: KnownService,
+): ReadonlyMap<string, RateLimit> {
+  if (retired === undefined || retired.untilMs < performance.now()) return limits;
+  return new Map([...retired.limits, ...limits]);
 }
 
 function differ(
