@@ -180,6 +180,18 @@ test('a Redis that comes back with a backup of before gives nothing that may hav
   for (let tries = 0; tries < 10; tries++) assert.deepEqual(await grants(after), [0, 0, 0]);
 });
 
+test('a master without its replicas gives nothing where Redis is told so: another may be the master by now', async (context) => {
+  const redis = await redisProcess(context);
+  const { store } = await opened(context, `redis://127.0.0.1:${redis.port}`, { ageless: true });
+  await answers(store);
+  assert.equal(await granted(store, draw('100/d', 10)), 10);
+  await redis.ask('CONFIG', 'SET', 'min-replicas-to-write', '1');
+  await assert.rejects(() => granted(store, draw('100/d', 10)), { code: 'ERR_QUOTA_OUTAGE' });
+  assert.match(store.numbers().outage ?? '', /NOREPLICAS/);
+  await redis.ask('CONFIG', 'SET', 'min-replicas-to-write', '0');
+  assert.equal(await granted(store, draw('100/d', 10)), 10);
+});
+
 test('scripts that Redis has forgotten are sent again', async (context) => {
   const redis = await redisProcess(context);
   const { store } = await opened(context, `redis://127.0.0.1:${redis.port}`, { ageless: true });
