@@ -137,6 +137,22 @@ for (const workload of ['t/other', 'u/app', 't/stranger'])
     assert.deepEqual(grantedOf(await drawing(await sidecar('t/app')).ask({ items: [item(100)] })), [100]);
   });
 
+test('an attacker who is refused again and again does not have the service worked out each time', async (context) => {
+  const { sidecar, registry } = await running(context);
+  const stream = drawing(await sidecar('t/stranger'));
+  let looks = 0;
+  const get = registry.get.bind(registry);
+  registry.get = (...names: Parameters<typeof get>) => {
+    looks++;
+    return get(...names);
+  };
+  for (let times = 0; times < 20; times++) {
+    const replies = await Promise.all(Array.from({ length: 20 }, () => stream.ask({})));
+    assert.ok(replies.every(({ type }) => type === 'refused'));
+  }
+  assert.ok(looks < 100, `${looks} of 400`);
+});
+
 test('a client without a certificate of the mesh is answered 403', async (context) => {
   const { server } = await running(context);
   const stranger = rawSidecar(`https://${server.address}`, { rejectUnauthorized: false });

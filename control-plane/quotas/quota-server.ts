@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { GATEWAY_HEADER, NODE_HEADER } from '../../protocol/quotas/messages.ts';
 import { CONTACT_MS } from '../../protocol/quotas/presence.ts';
+import type { ServiceResource } from '../../protocol/resources.ts';
 import type { ServiceKey } from '../../protocol/service.ts';
 import type { RateLimit } from '../../protocol/traffic-policy.ts';
 import type { Log } from '../log.ts';
@@ -11,12 +12,17 @@ import { type QuotaNumbers, QuotaStream } from './quota-stream.ts';
 import { limitsOf, sendsTo, standsBeside } from './service-limits.ts';
 
 const NODE = /^[\w.:/-]{1,128}$/;
+const GATEWAY = /^[a-z0-9.-]{1,253}\/[a-z0-9.-]{1,253}$/;
 /** An answer to a ping proves so long that a sidecar is there, in ms. */
 const ANSWER_MS = 300;
 /** Numbers that another control plane has told are believed so long, until the registry says them too, in ms. */
 const ANNOUNCED_MS = 5_000;
 /** A quota that is no more is still drawn on by sidecars that do not know it yet: for so long at most, in ms. */
 const RETIRED_MS = 2_000;
+
+/** Who was refused is so again for so long without another look, in ms: to work out a large service takes 10 ms. */
+const REFUSED_MS = 250;
+const MAX_REFUSED = 10_000;
 
 /** Whom to ask whether somebody is there. */
 interface Contact {
@@ -68,6 +74,8 @@ class Quotas implements QuotaServer {
   private readonly contacts = new WeakMap<Http2Session, Contact>();
   /** Services that any stream draws on. */
   private readonly services = new Map<ServiceKey, KnownService>();
+  /** Until when, by who asked for what. */
+  private readonly refused = new Map<string, number>();
   private readonly timer: NodeJS.Timeout;
   private readonly away = new WeakSet<Http2Session>();
   private closed = false;
@@ -87,14 +95,15 @@ class Quotas implements QuotaServer {
   accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: string): void {
     const { session } = stream;
     const node = String(headers[NODE_HEADER] ?? '');
-    const gateway = headers[GATEWAY_HEADER];
+    const named = String(headers[GATEWAY_HEADER] ?? '');
+    const gateway = GATEWAY.test(named) ? named : undefined;
     const member = `${peer} ${NODE.test(node) ? node : randomUUID()}`;
     const quotas = new QuotaStream(
       stream,
       member,
       this.store,
       {
-        limits: (service) => this.limitsFor(service, peer, typeof gateway === 'string' ? gateway : undefined),
+        limits: (service) => this.limitsFor(service, peer, gateway),
         joined: (service) => this.join(service),
       },
       this.numbers,
@@ -167,16 +176,25 @@ class Quotas implements QuotaServer {
     peer: string,
     gateway: string | undefined,
   ): ReadonlyMap<string, RateLimit> | string {
-    const resource = this.registry.get('service', service);
     // Strangers are not told which services there are.
     const refusal = `${peer} does not stand beside ${service}, nor is it a gateway to it`;
-    if (resource?.kind !== 'service') return refusal;
-    if (!standsBeside(resource, peer)) {
-      const through = gateway === undefined ? undefined : this.registry.get('gateway', gateway, peer);
-      if (through?.kind !== 'gateway' || !sendsTo(through, service, peer)) return refusal;
+    const asked = `${peer} ${gateway ?? ''} ${service}`;
+    const nowMs = performance.now();
+    if (nowMs < (this.refused.get(asked) ?? 0)) return refusal;
+    const resource = this.registry.get('service', service);
+    if (resource?.kind === 'service' && this.mayDraw(resource, peer, gateway)) {
+      const known = this.services.get(service);
+      return known === undefined ? limitsOf(resource) : withRetired(this.limits(known), known);
     }
-    const known = this.services.get(service);
-    return known === undefined ? limitsOf(resource) : withRetired(this.limits(known), known);
+    if (this.refused.size >= MAX_REFUSED) this.refused.clear();
+    this.refused.set(asked, nowMs + REFUSED_MS);
+    return refusal;
+  }
+
+  private mayDraw(service: ServiceResource, peer: string, gateway: string | undefined): boolean {
+    if (standsBeside(service, peer)) return true;
+    const through = gateway === undefined ? undefined : this.registry.get('gateway', gateway, peer);
+    return through?.kind === 'gateway' && sendsTo(through, service.key, peer);
   }
 
   private limits(known: KnownService): ReadonlyMap<string, RateLimit> {
