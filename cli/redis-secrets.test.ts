@@ -8,7 +8,7 @@ import { redisSecrets } from './redis-secrets.ts';
 test('passwords for Redis are of files, else of the environment, and without their line end', (context) => {
   const file = join(temporaryDir(context), 'password');
   writeFileSync(file, 'hunter2\n');
-  const env = { TULLE_REDIS_PASSWORD: 'other', TULLE_REDIS_SENTINEL_PASSWORD: 'third' };
+  const env = { TULLE_REDIS_PASSWORD: 'other\n', TULLE_REDIS_SENTINEL_PASSWORD: 'third' };
   assert.deepEqual(redisSecrets({}, {}), {});
   assert.deepEqual(redisSecrets({}, env), { password: 'other', sentinelPassword: 'third' });
   assert.deepEqual(redisSecrets({ redisPasswordFile: file, redisCaFile: file }, {}), {

@@ -11,10 +11,12 @@ export interface RedisFlags {
 
 /** What is needed to get into Redis: of files, or of the environment. Throws an Error that names the file. */
 export function redisSecrets(flags: RedisFlags, env: NodeJS.ProcessEnv = process.env): RedisSecrets {
-  const password = secret('--redis-password-file', flags.redisPasswordFile) ?? env.TULLE_REDIS_PASSWORD;
+  // A Secret that was made with `echo` ends with a line end, also where it becomes a variable.
+  const password =
+    secret('--redis-password-file', flags.redisPasswordFile) ?? env.TULLE_REDIS_PASSWORD?.trim();
   const sentinelPassword =
     secret('--redis-sentinel-password-file', flags.redisSentinelPasswordFile) ??
-    env.TULLE_REDIS_SENTINEL_PASSWORD;
+    env.TULLE_REDIS_SENTINEL_PASSWORD?.trim();
   const ca = secret('--redis-ca-file', flags.redisCaFile) ?? env.TULLE_REDIS_CA;
   const cert = secret('--redis-cert-file', flags.redisCertFile);
   const key = secret('--redis-key-file', flags.redisKeyFile);

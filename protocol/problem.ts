@@ -45,12 +45,15 @@ export function showValue(value: unknown, field = ''): string {
 
 /**
  * A text in which the credentials of a URL are blotted out, to the last @: a password may have an @, a / or a space in
- * it. No regular expression: texts come from strangers and may be long, and it would try each of a thousand "://".
+ * it; and all of its query, in which some write them. No regular expression: texts come from strangers and may be long, and it would try each of a thousand "://".
  */
 export function withoutCredentials(text: string): string {
   const begin = text.indexOf('://');
   const end = text.lastIndexOf('@');
-  return begin < 0 || end < begin + 3 ? text : `${text.slice(0, begin)}://***@${text.slice(end + 1)}`;
+  if (begin < 0) return text;
+  const named = end < begin + 3 ? text : `${text.slice(0, begin)}://***@${text.slice(end + 1)}`;
+  const query = named.indexOf('?', begin);
+  return query < 0 ? named : `${named.slice(0, query)}?***`;
 }
 
 function shorten(text: string): string {

@@ -21,6 +21,7 @@ interface Connected {
   taken(): Promise<void>;
 }
 
+const ENOUGH = { take: () => true, giveBack() {} };
 const service = (name: string, port = 80, annotations: Record<string, string> = {}) => ({
   name,
   namespace: 't',
@@ -57,7 +58,7 @@ async function connected(context: TestContext, first: object): Promise<Connected
   const accepted = new Promise<{ served: ServerHttp2Stream; resources: ResourceStream }>((resolve) => {
     server.on('stream', (served: ServerHttp2Stream) => {
       served.on('error', () => {});
-      const resources = new ResourceStream(served, registry, 't/web', log);
+      const resources = new ResourceStream(served, registry, 't/web', ENOUGH, log);
       registry.onChange((changes) => resources.onChanges(changes));
       resolve({ served, resources });
     });

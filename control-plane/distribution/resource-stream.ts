@@ -10,8 +10,11 @@ import { lineReader } from '../../protocol/line-reader.ts';
 import { isResourceKind, mayBeTold } from '../../protocol/resources.ts';
 import type { Log } from '../log.ts';
 import type { Change, Registry } from '../registry/registry.ts';
+import type { Allowance } from './allowances.ts';
 
 const MAX_SUBSCRIPTIONS = 20_000;
+/** What a subscription takes besides its name, in bytes. */
+const SUBSCRIPTION_BYTES = 500;
 const LEAVE_MS = 5_000;
 
 /**
@@ -24,16 +27,19 @@ export class ResourceStream {
   private readonly registry: Registry;
   private readonly log: Log;
   private readonly peer: string;
+  private readonly allowance: Allowance;
   /** With the version that was told: '' for one that is absent, undefined before the first word. */
   private readonly subscribed = new Map<string, string | undefined>();
   /** What is to be told, with the version that the sidecar says that it knows already. */
   private readonly waiting = new Map<string, string | undefined>();
   private blocked = false;
 
-  constructor(stream: ServerHttp2Stream, registry: Registry, peer: string, log: Log) {
+  /** `allowance`: what the subscriptions of this stream and of others may take together. */
+  constructor(stream: ServerHttp2Stream, registry: Registry, peer: string, allowance: Allowance, log: Log) {
     this.stream = stream;
     this.registry = registry;
     this.peer = peer;
+    this.allowance = allowance;
     this.log = log;
     stream.respond({ ':status': 200, 'content-type': 'application/x-ndjson' });
     const read = lineReader(
@@ -106,6 +112,10 @@ export class ResourceStream {
         return;
       }
       const id = `${kind} ${key}`;
+      if (!this.subscribed.has(id) && !this.allowance.take(bytesOf(id))) {
+        this.refuse('the sidecars of this namespace follow more than there is room for');
+        return;
+      }
       if (!this.subscribed.has(id) && isResourceKind(kind)) this.registry.follow?.(kind, key);
       this.subscribed.set(id, undefined);
       this.waiting.set(id, version);
@@ -116,7 +126,9 @@ export class ResourceStream {
   private forget(id: string): void {
     this.waiting.delete(id);
     const [kind, key] = namesIn(id);
-    if (this.subscribed.delete(id) && isResourceKind(kind)) this.registry.unfollow?.(kind, key);
+    if (!this.subscribed.delete(id)) return;
+    this.allowance.giveBack(bytesOf(id));
+    if (isResourceKind(kind)) this.registry.unfollow?.(kind, key);
   }
 
   private flush(): void {
@@ -160,6 +172,10 @@ export class ResourceStream {
     this.bye(reason);
     this.stream.close();
   }
+}
+
+function bytesOf(id: string): number {
+  return id.length + SUBSCRIPTION_BYTES;
 }
 
 /** Kind and key, as they were joined for the maps. */

@@ -321,6 +321,29 @@ test('the pods of one tenant, and strangers, do not keep out those of others by 
   });
 });
 
+test('what the pods of one tenant follow takes no memory that those of others need', async (context) => {
+  const { sidecar, authority } = await running(context, { strangerMs: LONG_MS, subscriptionBytes: 10_000 });
+  const follow = async (workload: string, names: number) => {
+    const { stream, ...answer } = sidecar(await credentials(authority, workload)).call('/v1/resources');
+    const resources = Array.from({ length: names }, (_, index) => ({ kind: 'service', key: `t/s${index}` }));
+    stream.write(`${JSON.stringify({ type: 'subscribe', resources })}\n`);
+    return { stream, ...answer };
+  };
+  const words = ({ messages }: Pick<Answer, 'messages'>) => messages.map(({ type }) => type);
+  const first = await follow('evil/a', 15);
+  await until('a word about each', () => words(first).length === 16);
+  const second = await follow('evil/b', 15);
+  await until('it to be sent away', () => words(second).includes('bye'));
+  const other = await follow('t/web', 15);
+  await until('a word about each', () => words(other).length === 16);
+  first.stream.close();
+  await until('room for another', async () => {
+    const next = await follow('evil/b', 15);
+    await until('a word', () => words(next).length >= 2);
+    return !words(next).includes('bye');
+  });
+});
+
 test('an attacker does not follow the same again and again in one session', async (context) => {
   const { sidecar, authority, server } = await running(context);
   const peer = sidecar(await credentials(authority, 't/web'));

@@ -22,6 +22,7 @@ import { openQuotaServer, type QuotaServer } from '../quotas/quota-server.ts';
 import type { QuotaStore } from '../quotas/quota-store.ts';
 import type { QuotaNumbers } from '../quotas/quota-stream.ts';
 import type { Registry } from '../registry/registry.ts';
+import { Allowances } from './allowances.ts';
 import { ResourceStream } from './resource-stream.ts';
 
 const MAX_BODY = 32 * 1024;
@@ -30,6 +31,8 @@ const MAX_SESSIONS = 4096;
 /** What of them those without a certificate may have together, and the workloads of one namespace. */
 const SHARE_OF_STRANGERS = 1 / 4;
 const SHARE_OF_NAMESPACE = 1 / 2;
+/** What the subscriptions of one namespace's workloads may take together, in bytes: some hundred thousand. */
+const SUBSCRIPTION_BYTES = 64 * 1024 * 1024;
 /** Certificates that one address may be asking for at once: each may be a question to the API server. */
 const MAX_ASKING = 8;
 /** Of one session: a sidecar has one, and others for a moment. */
@@ -69,6 +72,8 @@ export interface ControlServerOptions {
   readonly streamAgeMs?: number;
   /** For tests. */
   readonly maxSessions?: number;
+  /** For tests: what the subscriptions of a namespace may take. */
+  readonly subscriptionBytes?: number;
 }
 
 /** Where to listen; without a host on all addresses, of IPv6 too where there is IPv6. */
@@ -106,6 +111,7 @@ class Server implements ControlServer {
   private readonly sessionsOf = new Map<string, number>();
   /** Those too that have no session yet. */
   private readonly sockets = new Set<Socket>();
+  private readonly allowances: Allowances;
   private readonly streams = new Map<ResourceStream, Http2Session | undefined>();
   private readonly quotas: QuotaServer;
   /** How many certificates are asked for now, by address. */
@@ -123,6 +129,7 @@ class Server implements ControlServer {
     this.strangerMs = options.strangerMs ?? STRANGER_MS;
     this.streamAgeMs = options.streamAgeMs;
     this.maxSessions = options.maxSessions ?? MAX_SESSIONS;
+    this.allowances = new Allowances(options.subscriptionBytes ?? SUBSCRIPTION_BYTES);
     this.quotas = openQuotaServer(options.quotas ?? openMemoryStore(), registry, log);
   }
 
@@ -253,7 +260,8 @@ class Server implements ControlServer {
   }
 
   private resources(stream: ServerHttp2Stream, peer: string): void {
-    const resources = new ResourceStream(stream, this.registry, peer, this.log);
+    const allowance = this.allowances.of(peer.split('/', 1)[0] ?? '');
+    const resources = new ResourceStream(stream, this.registry, peer, allowance, this.log);
     this.streams.set(resources, stream.session);
     const rebalance = this.rebalance(resources);
     stream.on('close', () => {

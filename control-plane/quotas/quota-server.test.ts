@@ -137,6 +137,22 @@ for (const workload of ['t/other', 'u/app', 't/stranger'])
     assert.deepEqual(grantedOf(await drawing(await sidecar('t/app')).ask({ items: [item(100)] })), [100]);
   });
 
+test('an attacker who is refused again and again does not have the service worked out each time', async (context) => {
+  const { sidecar, registry } = await running(context);
+  const stream = drawing(await sidecar('t/stranger'));
+  let looks = 0;
+  const get = registry.get.bind(registry);
+  registry.get = (...names: Parameters<typeof get>) => {
+    looks++;
+    return get(...names);
+  };
+  for (let times = 0; times < 20; times++) {
+    const replies = await Promise.all(Array.from({ length: 20 }, () => stream.ask({})));
+    assert.ok(replies.every(({ type }) => type === 'refused'));
+  }
+  assert.ok(looks < 100, `${looks} of 400`);
+});
+
 test('a client without a certificate of the mesh is answered 403', async (context) => {
   const { server } = await running(context);
   const stranger = rawSidecar(`https://${server.address}`, { rejectUnauthorized: false });
@@ -223,6 +239,17 @@ test('new numbers of a quota are told to who draws on it, and in force at once',
   assert.deepEqual(stream.replies.at(-1), changed);
   const reply = await stream.ask({ items: [item(100)] });
   assert.ok(Number((grantedOf(reply) as number[])[0]) <= 20);
+});
+
+test('a quota that takes the place of another refuses nobody who has not heard of it yet', async (context) => {
+  const { sidecar, registry } = await running(context);
+  const stream = drawing(await sidecar('t/app'));
+  assert.deepEqual(grantedOf(await stream.ask({ items: [item(10)] })), [10]);
+  registry.change(mesh('window 90/d'), 't/app');
+  assert.deepEqual(grantedOf(await stream.ask({ items: [item(10)] })), [10]);
+  const fresh = 't/app#sliding-window:86400000:';
+  assert.deepEqual(grantedOf(await stream.ask({ items: [item(100, 0, fresh)] })), [90]);
+  assert.deepEqual(grantedOf(await stream.ask({ items: [item(1000)] })), [80], 'and is what it was');
 });
 
 test('a sidecar with a name is the same one after it connected again, and one that is gone has no share', async (context) => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { GATEWAY_HEADER, NODE_HEADER } from '../../protocol/quotas/messages.ts';
 import { CONTACT_MS } from '../../protocol/quotas/presence.ts';
+import type { ServiceResource } from '../../protocol/resources.ts';
 import type { ServiceKey } from '../../protocol/service.ts';
 import type { RateLimit } from '../../protocol/traffic-policy.ts';
 import type { Log } from '../log.ts';
@@ -11,10 +12,17 @@ import { type QuotaNumbers, QuotaStream } from './quota-stream.ts';
 import { limitsOf, sendsTo, standsBeside } from './service-limits.ts';
 
 const NODE = /^[\w.:/-]{1,128}$/;
+const GATEWAY = /^[a-z0-9.-]{1,253}\/[a-z0-9.-]{1,253}$/;
 /** An answer to a ping proves so long that a sidecar is there, in ms. */
 const ANSWER_MS = 300;
 /** Numbers that another control plane has told are believed so long, until the registry says them too, in ms. */
 const ANNOUNCED_MS = 5_000;
+/** A quota that is no more is still drawn on by sidecars that do not know it yet: for so long at most, in ms. */
+const RETIRED_MS = 2_000;
+
+/** Who was refused is so again for so long without another look, in ms: to work out a large service takes 10 ms. */
+const REFUSED_MS = 250;
+const MAX_REFUSED = 10_000;
 
 /** Whom to ask whether somebody is there. */
 interface Contact {
@@ -26,6 +34,8 @@ interface KnownService {
   limits: ReadonlyMap<string, RateLimit>;
   /** Of another control plane, which knew earlier. */
   announced: { readonly quotas: readonly AnnouncedQuota[]; readonly untilMs: number } | undefined;
+  /** What was there until lately. */
+  retired: { readonly limits: ReadonlyMap<string, RateLimit>; readonly untilMs: number } | undefined;
   streams: number;
 }
 
@@ -64,6 +74,8 @@ class Quotas implements QuotaServer {
   private readonly contacts = new WeakMap<Http2Session, Contact>();
   /** Services that any stream draws on. */
   private readonly services = new Map<ServiceKey, KnownService>();
+  /** Until when, by who asked for what. */
+  private readonly refused = new Map<string, number>();
   private readonly timer: NodeJS.Timeout;
   private readonly away = new WeakSet<Http2Session>();
   private closed = false;
@@ -83,14 +95,15 @@ class Quotas implements QuotaServer {
   accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: string): void {
     const { session } = stream;
     const node = String(headers[NODE_HEADER] ?? '');
-    const gateway = headers[GATEWAY_HEADER];
+    const named = String(headers[GATEWAY_HEADER] ?? '');
+    const gateway = GATEWAY.test(named) ? named : undefined;
     const member = `${peer} ${NODE.test(node) ? node : randomUUID()}`;
     const quotas = new QuotaStream(
       stream,
       member,
       this.store,
       {
-        limits: (service) => this.limitsFor(service, peer, typeof gateway === 'string' ? gateway : undefined),
+        limits: (service) => this.limitsFor(service, peer, gateway),
         joined: (service) => this.join(service),
       },
       this.numbers,
@@ -118,6 +131,8 @@ class Quotas implements QuotaServer {
       const before = this.limits(known);
       known.limits = this.registered(key);
       known.announced = undefined;
+      const gone = [...before].filter(([quota]) => !known.limits.has(quota));
+      if (gone.length > 0) known.retired = { limits: new Map(gone), untilMs: performance.now() + RETIRED_MS };
       const changed = [...known.limits].filter(([quota, limit]) => differ(before.get(quota), limit));
       if (changed.length === 0) continue;
       const quotas = changed.map(([quota, { tokens, perMs, burst }]) => ({ quota, tokens, perMs, burst }));
@@ -161,16 +176,25 @@ class Quotas implements QuotaServer {
     peer: string,
     gateway: string | undefined,
   ): ReadonlyMap<string, RateLimit> | string {
-    const resource = this.registry.get('service', service);
     // Strangers are not told which services there are.
     const refusal = `${peer} does not stand beside ${service}, nor is it a gateway to it`;
-    if (resource?.kind !== 'service') return refusal;
-    if (!standsBeside(resource, peer)) {
-      const through = gateway === undefined ? undefined : this.registry.get('gateway', gateway, peer);
-      if (through?.kind !== 'gateway' || !sendsTo(through, service, peer)) return refusal;
+    const asked = `${peer} ${gateway ?? ''} ${service}`;
+    const nowMs = performance.now();
+    if (nowMs < (this.refused.get(asked) ?? 0)) return refusal;
+    const resource = this.registry.get('service', service);
+    if (resource?.kind === 'service' && this.mayDraw(resource, peer, gateway)) {
+      const known = this.services.get(service);
+      return known === undefined ? limitsOf(resource) : withRetired(this.limits(known), known);
     }
-    const known = this.services.get(service);
-    return known === undefined ? limitsOf(resource) : this.limits(known);
+    if (this.refused.size >= MAX_REFUSED) this.refused.clear();
+    this.refused.set(asked, nowMs + REFUSED_MS);
+    return refusal;
+  }
+
+  private mayDraw(service: ServiceResource, peer: string, gateway: string | undefined): boolean {
+    if (standsBeside(service, peer)) return true;
+    const through = gateway === undefined ? undefined : this.registry.get('gateway', gateway, peer);
+    return through?.kind === 'gateway' && sendsTo(through, service.key, peer);
   }
 
   private limits(known: KnownService): ReadonlyMap<string, RateLimit> {
@@ -201,7 +225,12 @@ class Quotas implements QuotaServer {
       return;
     }
     this.registry.follow?.('service', service);
-    this.services.set(service, { limits: this.registered(service), announced: undefined, streams: 1 });
+    this.services.set(service, {
+      limits: this.registered(service),
+      announced: undefined,
+      retired: undefined,
+      streams: 1,
+    });
   }
 
   private leave(service: ServiceKey, member: string, gone: boolean): void {
@@ -244,6 +273,15 @@ class Quotas implements QuotaServer {
     }
     return contact;
   }
+}
+
+/** Refused, a sidecar would take the store to be away, and refuse requests itself until it has heard. */
+function withRetired(
+  limits: ReadonlyMap<string, RateLimit>,
+  { retired }: KnownService,
+): ReadonlyMap<string, RateLimit> {
+  if (retired === undefined || retired.untilMs < performance.now()) return limits;
+  return new Map([...retired.limits, ...limits]);
 }
 
 function differ(

@@ -57,6 +57,12 @@ export interface RedisConnection {
 export async function openRedis(settings: RedisSettings, log: Log): Promise<RedisConnection> {
   const { Cluster, Redis } = await import('ioredis');
   const { address } = settings;
+  // Who gives them believes that nobody reads along, be it the password.
+  if (!address.tls && [settings.ca, settings.cert, settings.key].some((file) => file !== undefined))
+    log.warn(
+      { meant: 'write rediss in place of redis' },
+      'certificates are given for Redis, but by its address what is sent to it is not encrypted',
+    );
   const open = (): Redis | Cluster => {
     const options = optionsOf(settings);
     const { retryStrategy, ...ofNodes } = options;

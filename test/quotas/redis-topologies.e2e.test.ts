@@ -151,6 +151,40 @@ test('a wrong password is an outage, and stands in no log and no message', async
   assert.doesNotMatch([...logged, store.numbers().outage].join('\n'), /hunter2/);
 });
 
+test('whoever gives certificates for Redis, and an address without TLS, is told that all can be read', async (context) => {
+  const redis = await redisProcess(context);
+  const { logged } = await opened(context, `redis://127.0.0.1:${redis.port}`, { ca: 'a CA' });
+  assert.match(logged.join('\n'), /not encrypted/);
+});
+
+test('a Redis that comes back with a backup of before gives nothing that may have been used since', async (context) => {
+  const redis = await redisProcess(context);
+  const url = `redis://127.0.0.1:${redis.port}`;
+  const all = KINDS.filter((text) => !text.startsWith('concurrent')).map((text) => draw(text, 10));
+  const grants = async ({ store }: Opened) =>
+    (await store.draw('t/app', 'a', false, all)).grants.map(({ granted: count }) => count);
+  const before = await opened(context, url, { ageless: true });
+  await answers(before.store);
+  assert.deepEqual(await grants(before), [10, 10, 10]);
+  assert.equal(await redis.ask('SAVE'), 'OK');
+  await redis.restart();
+  const after = await opened(context, url);
+  await answers(after.store);
+  for (let tries = 0; tries < 10; tries++) assert.deepEqual(await grants(after), [0, 0, 0]);
+});
+
+test('a master without its replicas gives nothing where Redis is told so: another may be the master by now', async (context) => {
+  const redis = await redisProcess(context);
+  const { store } = await opened(context, `redis://127.0.0.1:${redis.port}`, { ageless: true });
+  await answers(store);
+  assert.equal(await granted(store, draw('100/d', 10)), 10);
+  await redis.ask('CONFIG', 'SET', 'min-replicas-to-write', '1');
+  await assert.rejects(() => granted(store, draw('100/d', 10)), { code: 'ERR_QUOTA_OUTAGE' });
+  assert.match(store.numbers().outage ?? '', /NOREPLICAS/);
+  await redis.ask('CONFIG', 'SET', 'min-replicas-to-write', '0');
+  assert.equal(await granted(store, draw('100/d', 10)), 10);
+});
+
 test('scripts that Redis has forgotten are sent again', async (context) => {
   const redis = await redisProcess(context);
   const { store } = await opened(context, `redis://127.0.0.1:${redis.port}`, { ageless: true });
