@@ -20,7 +20,7 @@ import { type Row, recoveryAfter, rowOf, sum, unfairness } from './row.ts';
  * `node bench/quota-fleet/main.ts [--sidecars 50] [--planes 3] [--rate 50000] [--seconds 4] [--only demand,faults,...]`:
  * the quota part of so many sidecars, in processes of ten, control planes and Redis, the latter on a host of its own (a
  * network namespace, so it needs root); writes bench/results/quota-fleet.md and .json, of `--only` none. Needs a machine
- * that does nothing else: who has no CPU for 20 ms has an outage of Redis.
+ * that does nothing else: who has no CPU for 25 ms has an outage of Redis.
  */
 const { values } = parseArgs({
   options: {

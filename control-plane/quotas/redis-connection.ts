@@ -4,8 +4,8 @@ import type { Log } from '../log.ts';
 import { StoreOutage } from './quota-store.ts';
 import type { Script } from './scripts.ts';
 
-/** Redis has so long to answer, in ms: the sidecar's request waits 30 at most. */
-const ANSWER_MS = 20;
+/** Redis has so long to answer, in ms: the sidecar's request waits 35 at most. */
+const ANSWER_MS = 25;
 /** As long as what is late is not later than this, in ms, others are still sent. */
 const BEHIND_MS = 50;
 /** A connection on which nothing comes back for so long is given up for a new one, in ms. */

@@ -155,6 +155,8 @@ function bucket.read(b)
     b.before = slot == b.slot + 1 and b.out or 0
     b.out, b.slot = 0, slot
   end
+  local out = b.out + b.before
+  if out > 0 and b.level > b.capacity * part then b.level = b.capacity * part - out end
   local function fill(of, ms)
     b.level = math.min(b.level + b.rate * of * math.max(0, ms - b.at), b.burst * of)
     b.at = math.max(b.at, ms)
@@ -162,7 +164,9 @@ function bucket.read(b)
   for _, span in ipairs(spans) do if span[1] > b.at then fill(span[2], span[1]) end end
   fill(part, now)
   b.capacity, b.burst = b.capacity * part, b.burst * part
-  if b.out + b.before > 0 then b.level = math.min(b.level, b.capacity - b.out - b.before) end
+  local room = math.max(0, b.capacity - b.level)
+  b.out = math.min(b.out, room)
+  b.before = math.min(b.before, room - b.out)
 end
 local function rested(b) return b.level >= b.burst - 1e-6 end
 function bucket.free(b)

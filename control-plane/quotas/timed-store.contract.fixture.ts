@@ -85,6 +85,12 @@ export function timedStoreContract(name: string, open: Open): void {
     assert.deepEqual([whole.remaining, whole.resetMs, whole.lifeMs], [100, 0, 100]);
   });
 
+  contract('what comes back to a bucket is there also while much of it is out', async (store, { pass }) => {
+    assert.equal((await get(store, 'a', bucket, 100)).granted, 100);
+    await pass(155, 'a');
+    assert.equal((await get(store, 'a', bucket, 100)).granted, 5);
+  });
+
   contract('a bucket of one, and mode exact, are granted for at once', async (store) => {
     const one = { ...bucket, burst: 1 };
     assert.deepEqual(await lives(store, 'one', one), [0, 1]);

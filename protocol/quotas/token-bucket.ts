@@ -9,8 +9,8 @@ import type { QuotaTerms } from './quota-terms.ts';
  * -rate * L then. If rate * L <= 1, those tokens may also be debited one by one in the L after the first of them, which
  * is itself as much as what comes back meanwhile. Either way what is used in any T is no more.
  *
- * What may still be given back counts as if it were in the bucket, so that level + outstanding <= capacity: else a
- * bucket that filled up meanwhile would hold the returned tokens twice.
+ * Of what was debited no more can be given back than there is room for, level + outstanding <= capacity, also later when
+ * the bucket is emptier: else one that filled up meanwhile would hold the returned tokens twice.
  */
 export class TokenBucket implements Bucket {
   private level = Number.POSITIVE_INFINITY;
@@ -20,7 +20,7 @@ export class TokenBucket implements Bucket {
   private rate = 0;
   private capacity = 0;
   private burst = 0;
-  /** Tokens debited in this slot of time and in the one before, and not given back. */
+  /** Tokens debited in this slot of time and in the one before, as far as they can be given back. */
   private outstanding = 0;
   private outstandingBefore = 0;
   private slot = 0;
@@ -30,12 +30,20 @@ export class TokenBucket implements Bucket {
     this.rate = terms.rate;
     this.slotMs = terms.returnMs;
     this.turn(nowMs);
-    for (const span of spans) if (span.untilMs > this.atMs) this.fill(terms.burst, span.part, span.untilMs);
     this.capacity = terms.capacity * part;
+    this.shrink();
+    for (const span of spans) if (span.untilMs > this.atMs) this.fill(terms.burst, span.part, span.untilMs);
     this.burst = terms.burst * part;
     this.fill(terms.burst, part, nowMs);
+    const room = Math.max(0, this.capacity - this.level);
+    this.outstanding = Math.min(this.outstanding, room);
+    this.outstandingBefore = Math.min(this.outstandingBefore, room - this.outstanding);
+  }
+
+  /** More in it than it holds, and not at rest: it became smaller, and what was used lately counts in the smaller one. */
+  private shrink(): void {
     const outstanding = this.outstanding + this.outstandingBefore;
-    if (outstanding > 0) this.level = Math.min(this.level, this.capacity - outstanding);
+    if (outstanding > 0 && this.level > this.capacity) this.level = this.capacity - outstanding;
   }
 
   private fill(burst: number, part: number, untilMs: number): void {

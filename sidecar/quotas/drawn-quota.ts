@@ -49,6 +49,8 @@ export class DrawnQuota implements Quota {
   lastAsked: DrawnAccount | undefined = undefined;
   usedMs = Number.NEGATIVE_INFINITY;
   probedMs = Number.NEGATIVE_INFINITY;
+  /** How often it was asked in this outage whether it is back. */
+  probes = 0;
 
   constructor(id: string, service: string, limit: RateLimit, drawer: Drawer) {
     this.id = id;
@@ -84,9 +86,12 @@ export class DrawnQuota implements Quota {
     this.outage = undefined;
   }
 
-  /** It has not. */
-  lost(detail: string, nowMs: number): void {
-    this.outage ??= { sinceMs: nowMs, detail };
+  /** It has not. Returns whether it is the first that is heard of this outage. */
+  lost(detail: string, nowMs: number): boolean {
+    if (this.outage !== undefined) return false;
+    this.outage = { sinceMs: nowMs, detail };
+    this.probes = 0;
+    return true;
   }
 
   /** It is used while the store is away: by `account` at least, it is to be asked for. */

@@ -12,12 +12,16 @@ import { type Drawer, DrawnQuota } from './drawn-quota.ts';
 import type { QuotaLink } from './quota-link.ts';
 
 /** No request waits longer for the store, in ms: 50 with what a busy process may be late. */
-const MAX_WAIT_MS = 30;
+const MAX_WAIT_MS = 35;
 const TEND_MS = 25;
 /** Subjects that nobody uses are forgotten at every so many of these. */
 const FORGET_EVERY = 40;
-/** How often a store that was away is asked whether it is back, in ms. */
+/**
+ * How often a store that was away is asked whether it is back, in ms; at first at once and more often, since what was only
+ * late is back soon.
+ */
 const PROBE_MS = 250;
+const FIRST_PROBE_MS = 25;
 /** After so long nobody needs to know. */
 const UNUSED_MS = 5_000;
 /** A control plane takes no more than 64. */
@@ -202,7 +206,7 @@ export class DrawnQuotas implements QuotaSource, Drawer {
     if (reply.type === 'grants') this.onGrants(pending, reply.grants, nowMs);
     else {
       const detail = reply.type === 'outage' ? reply.detail : `the control plane refuses: ${reply.detail}`;
-      for (const { account } of pending.asked) account.quota.lost(detail, nowMs);
+      for (const { account } of pending.asked) this.lost(account.quota, detail, nowMs);
     }
     // What is granted for one request alone is there while they are woken, no longer.
     pending.waiter?.wake(nowMs);
@@ -242,7 +246,7 @@ export class DrawnQuotas implements QuotaSource, Drawer {
     const accounts = waiter.accounts as readonly DrawnAccount[]; // this source made them
     for (const account of accounts) {
       if (account.lookAgain(nowMs) !== ASKS) continue;
-      if (account.quota.contactMs < waiter.sinceMs) account.quota.lost(NO_ANSWER, nowMs);
+      if (account.quota.contactMs < waiter.sinceMs) this.lost(account.quota, NO_ANSWER, nowMs);
       else account.refuseFor(TEND_MS, nowMs);
     }
     waiter.wake(nowMs);
@@ -265,11 +269,17 @@ export class DrawnQuotas implements QuotaSource, Drawer {
     this.tending = undefined;
   }
 
+  private lost(quota: DrawnQuota, detail: string, nowMs: number): void {
+    if (quota.lost(detail, nowMs)) this.probe(quota, nowMs);
+  }
+
   /** Asks for what is wanted most lately, be it nothing: any answer says that the store is back. */
   private probe(quota: DrawnQuota, nowMs: number): void {
     const account = quota.lastAsked;
-    if (account === undefined || this.link?.open !== true || nowMs - quota.probedMs < PROBE_MS) return;
+    const pauseMs = Math.min(PROBE_MS, FIRST_PROBE_MS * 2 ** quota.probes);
+    if (account === undefined || this.link?.open !== true || nowMs - quota.probedMs < pauseMs) return;
     quota.probedMs = nowMs;
+    quota.probes++;
     this.draw([account], nowMs);
   }
 
