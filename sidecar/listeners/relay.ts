@@ -291,8 +291,8 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     this.version = upstreamVersion(cluster.protocol, this.host.kind, exchange);
     if (mayRepeat(plan.settings, exchange.method, this.version === HTTP_2)) this.body.keepForReplay();
     this.prepare(exchange, added);
-    // A fault's delay is part of the request's time, and of no endpoint's.
-    this.startAttempt(cluster, exchange.delays === 0 ? exchange.startMs : performance.now());
+    // What it was held back for is part of the request's time, and of no endpoint's.
+    this.startAttempt(cluster, this.phase === HELD ? performance.now() : exchange.startMs);
     if (plan.settings.hedge !== undefined) this.prepareHedge(cluster, plan.settings.hedge);
   }
 
