@@ -115,6 +115,37 @@ testAll(
   },
 );
 
+testAll(
+  'who is back from an ejection, or healthy again, begins with a tenth of its share',
+  async (context, protocol) => {
+    const app = await circuitMesh(context, protocol, 3, {
+      breaker: 'failures 3, eject 200ms..400ms',
+      annotations: {
+        'tulle.dev/health-check': `${CHECKS[protocol]} every 1s`,
+        'tulle.dev/balance': 'random, slow-start 1h',
+      },
+    });
+    const [one, two] = app.endpoints as [AilingEndpoint, AilingEndpoint];
+    const hitsOf = async (endpoint: AilingEndpoint): Promise<number> => {
+      endpoint.hits = 0;
+      for (let asked = 0; asked < 150; asked++) assert.ok((await app.ask()).ok, protocol);
+      return endpoint.hits;
+    };
+    assert.ok((await hitsOf(one)) > 20, 'who was there from the beginning has its whole share');
+    one.sick = true;
+    await askUntil('the ejection', app, async () => (await app.ejected()) === 1);
+    one.sick = false;
+    await askUntil('its return', app, async () => (await app.ejected()) === 0);
+    // 1 of 21, then 1 of 12: so many more have a chance below 10^-8.
+    const back = await hitsOf(one);
+    assert.ok(back <= 25, `${protocol}: ${back}`);
+    await known(app, two, false);
+    await known(app, two, true);
+    const healthy = await hitsOf(two);
+    assert.ok(healthy <= 40, `${protocol}: ${healthy}`);
+  },
+);
+
 const UNIMPLEMENTED = 12;
 
 test(
