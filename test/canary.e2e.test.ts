@@ -163,6 +163,32 @@ test('gRPC calls go by weight too, and stay where they were', async (context) =>
   assert.deepEqual([...new Set(got.values())].sort(), ['canary', 'stable']);
 });
 
+test('a mirror gets its share of gRPC calls, and its failures are told to nobody', async (context) => {
+  let copies = 0;
+  const app = await rawGrpcServer(context, (stream) => answerStatus(stream, 0, 'well'));
+  const copy = await rawGrpcServer(context, (stream) => {
+    copies++;
+    answerStatus(stream, 13, 'the copy fails');
+  });
+  const requestMirror = { backendRef: { name: 'copy' }, percent: 50 };
+  const filters = [{ type: 'RequestMirror', requestMirror }];
+  const { call, metric } = await twoWays(
+    context,
+    edgeMesh(
+      { calls: { protocol: 'grpc', endpoints: [app] }, copy: { protocol: 'grpc', endpoints: [copy] } },
+      { routes: [bothRoute('GRPCRoute', 'calls', 'calls', [{ filters, backendRefs: [{ name: 'calls' }] }])] },
+    ),
+  );
+  for (let i = 0; i < 100; i++)
+    for (const answer of await call('/a.B/C')) assert.deepEqual(answer, ['0', 'well', '']);
+  // All or none of 200 has a chance of 2^-199.
+  await until('every copy to be over', async () => {
+    const over = await metric('tulle_mirror_requests_total', 'service="t/copy"');
+    return over > 0 && over === copies;
+  });
+  assert.ok(copies < 200, `${copies} copies`);
+});
+
 test('a cookie or a header leads to the canary by what HTTPRoute says itself', async (context) => {
   const services = await servers(context);
   const header = (value: string, name: string) => ({ headers: [{ type: 'RegularExpression', name, value }] });

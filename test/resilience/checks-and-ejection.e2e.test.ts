@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type AilingEndpoint, CHECKED_PATH } from '../fixture/ailing-endpoints.ts';
+import {
+  type AilingEndpoint,
+  CHECKED_PATH,
+  GRPC_CHECK,
+  NOT_SERVING,
+  SERVING,
+} from '../fixture/ailing-endpoints.ts';
 import { askUntil, type CircuitMesh, circuitMesh } from '../fixture/circuit-mesh.ts';
 import { until } from '../fixture/wait.ts';
+import { answerOk, answerStatus, answerWith, rawGrpcServer } from '../grpc/raw-server.ts';
+import { startHttp1 } from '../http2/server.ts';
 
 const LIMIT = { timeout: 120_000 };
 const CHECKS = { http: `http ${CHECKED_PATH}`, http2: `http ${CHECKED_PATH}`, grpc: 'grpc' } as const;
@@ -104,5 +112,94 @@ testAll(
     await askUntil('requests at both', app, () => other.hits > 0);
     last.sick = false;
     assert.ok((await app.ask()).ok);
+  },
+);
+
+testAll(
+  'who is back from an ejection, or healthy again, begins with a tenth of its share',
+  async (context, protocol) => {
+    const app = await circuitMesh(context, protocol, 3, {
+      breaker: 'failures 3, eject 200ms..400ms',
+      annotations: {
+        'tulle.dev/health-check': `${CHECKS[protocol]} every 1s`,
+        'tulle.dev/balance': 'random, slow-start 1h',
+      },
+    });
+    const [one, two] = app.endpoints as [AilingEndpoint, AilingEndpoint];
+    const hitsOf = async (endpoint: AilingEndpoint): Promise<number> => {
+      endpoint.hits = 0;
+      for (let asked = 0; asked < 150; asked++) assert.ok((await app.ask()).ok, protocol);
+      return endpoint.hits;
+    };
+    assert.ok((await hitsOf(one)) > 20, 'who was there from the beginning has its whole share');
+    one.sick = true;
+    await askUntil('the ejection', app, async () => (await app.ejected()) === 1);
+    one.sick = false;
+    await askUntil('its return', app, async () => (await app.ejected()) === 0);
+    // 1 of 21, then 1 of 12: so many more have a chance below 10^-8.
+    const back = await hitsOf(one);
+    assert.ok(back <= 25, `${protocol}: ${back}`);
+    await known(app, two, false);
+    await known(app, two, true);
+    const healthy = await hitsOf(two);
+    assert.ok(healthy <= 40, `${protocol}: ${healthy}`);
+  },
+);
+
+const UNIMPLEMENTED = 12;
+
+test(
+  'a check asks for what it is told to, and no longer; a server that knows no checks is healthy',
+  LIMIT,
+  async (context) => {
+    const asked: string[] = [];
+    const grpc = (answer: (name: string) => Buffer | undefined) =>
+      rawGrpcServer(context, (stream, { ':path': path = '' }) => {
+        if (path !== GRPC_CHECK) return answerOk(stream);
+        let sent = '';
+        stream.on('data', (bytes: Buffer) => {
+          sent += bytes.toString('latin1');
+        });
+        stream.on('end', () => {
+          const name = /[\w.]+$/.exec(sent)?.[0] ?? '';
+          asked.push(name);
+          const message = answer(name);
+          if (message === undefined) answerStatus(stream, UNIMPLEMENTED, 'no such service');
+          else answerWith(stream, message);
+        });
+      });
+    const slow = async () =>
+      (
+        await startHttp1(context, ({ url }, response) => {
+          asked.push(url ?? '');
+          if (url !== '/slow') response.end();
+        })
+      ).address;
+    const [named, old] = [
+      await grpc((name) => (name === 'my.Shop' ? SERVING : NOT_SERVING)),
+      await grpc(() => undefined),
+    ];
+    const hanging = await slow();
+    const cases = [
+      ['grpc my.Shop every 1s', 'grpc', named, true],
+      ['grpc every 1s', 'grpc', old, true],
+      ['http /slow every 1s timeout 200ms', 'http', hanging, false],
+      ['tcp every 1s', 'http', hanging, true],
+    ] as const;
+    await Promise.all(
+      cases.map(async ([check, protocol, address, healthy]) => {
+        const app = await circuitMesh(context, protocol, 0, {
+          extra: [address],
+          annotations: { 'tulle.dev/health-check': check },
+        });
+        await until(`${check} to find ${healthy}`, async () => {
+          assert.ok((await app.ask()).ok, 'the only one gets requests whatever its health');
+          return (
+            (await app.isHealthy({ address })) === healthy && (check.startsWith('tcp') || asked.length > 2)
+          );
+        });
+      }),
+    );
+    assert.ok(asked.includes('my.Shop') && asked.includes('/slow'), String(asked));
   },
 );

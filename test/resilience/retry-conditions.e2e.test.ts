@@ -96,6 +96,11 @@ const OF_GRPC: readonly Case[] = [
   { policy: on('504 for POST', TIRED), manners: ['hang'], expected: [2, 0] },
   { policy: on('504', TIRED), manners: ['hang'], expected: [1, DEADLINE_EXCEEDED] },
   { policy: { retries: '0' }, manners: ['refuse'], expected: [1, UNAVAILABLE] },
+  {
+    policy: on('unavailable', { 'retry-budget': '0%' }),
+    manners: [UNAVAILABLE],
+    expected: [1, UNAVAILABLE],
+  },
 ];
 
 /** Attempts of each request, by its id; `x-manners` of a request says how they are met. */

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { issueFiles } from '../../control-plane/authority/issue-files.ts';
+import { mintJoinToken } from '../../control-plane/authority/join-token.ts';
+import { delayingProxy } from '../fixture/delaying-proxy.ts';
 import { meshProcesses } from '../fixture/mesh-pair.ts';
-import { temporaryDir } from '../fixture/relay.ts';
+import { temporaryDir, writeMesh } from '../fixture/relay.ts';
+import { startTulle } from '../fixture/tulle.ts';
 import { askHttp1 } from '../fixture/two-ways.ts';
 import { until } from '../fixture/wait.ts';
 import { answerOk, rawGrpcServer } from '../grpc/raw-server.ts';
@@ -188,6 +192,58 @@ test('what moves is not idle, however long it takes, and has no other limit', LI
     ),
   );
 });
+
+test(
+  'an attempt begins when its endpoint is chosen: who waits for configuration has its whole time',
+  LIMIT,
+  async (context) => {
+    const dir = temporaryDir(context);
+    const [file, state, tokenFile] = [join(dir, 'mesh.yaml'), join(dir, 'state'), join(dir, 'token')];
+    const { address: app } = await application(context, 'http');
+    const names = Array.from({ length: 10 }, (_, index) => `s${index}`);
+    const services = names.map((name) => ({
+      name,
+      namespace: 't',
+      port: 80,
+      protocol: 'http',
+      endpoints: [app],
+    }));
+    writeMesh(file, { services: [...services, { name: 'web', namespace: 't', port: 80 }] });
+    const { ready } = await startTulle(
+      context,
+      ...['control-plane', '--mesh', file, '--state', state, '--listen', '127.0.0.1:0'],
+    );
+    const { address = '', bundle = '' } = ready;
+    const proxy = await delayingProxy(Number(address.split(':').at(-1)));
+    context.after(() => proxy.close());
+    writeFileSync(tokenFile, await mintJoinToken(state, 't/web', 600_000), { mode: 0o600 });
+    const sidecar = await startTulle(
+      context,
+      ...[
+        'sidecar',
+        '--control-plane',
+        `127.0.0.1:${proxy.port}`,
+        '--bundle',
+        bundle,
+        '--token-file',
+        tokenFile,
+      ],
+      ...['--workload', 't/web=127.0.0.1:1', '--outbound', '127.0.0.1:0', '--admin', '127.0.0.1:0'],
+    );
+    const { outbound = '', admin = '' } = sidecar.ready;
+    proxy.delayMs = 100;
+    // Who waits for too long is answered 503: the machine is slow, and another service is as good.
+    for (const name of names) {
+      const { status } = await askHttp1(outbound, '/now', { host: name, 'x-request-id': name });
+      if (status !== 200) continue;
+      const told = await fetch(`http://${admin}/explain/${name}`);
+      const { attempts } = (await told.json()) as { attempts: { startMs: number; durationMs: number }[] };
+      assert.ok((attempts[0]?.startMs ?? 0) >= 199, JSON.stringify(attempts));
+      return;
+    }
+    assert.fail('no service was known in time');
+  },
+);
 
 test('a connection, TLS included, takes no longer than connect-timeout', LIMIT, async (context) => {
   const silent = createServer((socket) => socket.on('error', () => {}));
