@@ -127,3 +127,19 @@ test('a hedge blames an endpoint for no more than a first attempt does', (contex
     [undefined, undefined, undefined],
   );
 });
+
+test('a wait before a retry is not idle, and the next attempt has the whole idle timeout', (context) => {
+  const script = scriptedRelay(context, {
+    settings: { idleTimeoutMs: 300, retries: { attempts: 1, on: [503] } },
+  });
+  script.request();
+  script.last.connect();
+  script.pass(200);
+  script.last.answer(503, 'Retry-After: 1');
+  for (let passed = 0; passed < 2000 && script.calls.length === 1; passed += 50) script.pass(50);
+  assert.equal(script.calls.length, 2);
+  script.last.connect();
+  script.pass(200);
+  script.last.answer(200);
+  assert.equal(script.client.answer?.status, 200);
+});

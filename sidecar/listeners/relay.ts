@@ -332,6 +332,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     // Inbound, mTLS is the caller's; on the way out it is this call's.
     if (this.host.kind !== 'inbound') exchange.mtls = endpoint.mtls;
     this.attemptStartMs = nowMs;
+    this.movedMs = nowMs;
     this.latencyMs = 0;
     this.toldReason = undefined;
     this.attempt = beginAttempt(exchange, cluster, endpoint, nowMs);
@@ -774,9 +775,14 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
       this.dropAttempt('request-timeout', this.byPolicy && this.awaitsServer);
       this.fail(timedOut(exchange, this.deadlineMs - exchange.startMs, this.byPolicy));
     } else if (nowMs >= this.tryDeadlineMs) this.tryTimedOut(plan);
-    else if (this.idleMs > 0 && nowMs >= this.movedMs + this.idleMs)
-      this.fail(idledOut(exchange.service, this.idleMs));
+    else if (this.idledOut(nowMs)) this.fail(idledOut(exchange.service, this.idleMs));
     else this.armNearest(nowMs);
+  }
+
+  /** While the request is held back here, nothing can move. */
+  private idledOut(nowMs: number): boolean {
+    if (this.phase === HELD) this.movedMs = nowMs;
+    return this.idleMs > 0 && nowMs >= this.movedMs + this.idleMs;
   }
 
   /** It is the server's turn: a client that is slow with its body is not the endpoint's fault, nor one slow to take the response. */
