@@ -12,7 +12,7 @@ import { HTTP_2, HTTP_11, type MessageHead } from '../http/message-head.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
 import type { OutgoingRequest, Upstream, UpstreamFailure } from '../http/upstream.ts';
 import type { Protection } from '../http2/flood-guard.ts';
-import { isAnswer, isPending, type Pending, type Plan } from '../routing/plan.ts';
+import { isAnswer, isPending, type Pending, type Plan, retryBudgetOf } from '../routing/plan.ts';
 import type { Attempt } from '../telemetry/explanation.ts';
 import { pause as wheelPause } from '../transport/pause.ts';
 import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
@@ -295,7 +295,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     if (plan.mirrors !== undefined)
       this.copy = this.host.mirroring.copyOf(plan.mirrors, exchange, added, this.body);
     for (const filter of plan.chain.onBackend) filter.onBackend(exchange);
-    plan.retryBudget.countRequest(exchange.startMs);
+    retryBudgetOf(plan, cluster.service).countRequest(exchange.startMs);
     this.retriesLeft = plan.settings.retries.attempts;
     this.version = upstreamVersion(cluster.protocol, this.host.kind, exchange);
     if (mayRepeat(plan.settings, exchange.method, this.version === HTTP_2)) this.body.keepForReplay();
