@@ -379,18 +379,13 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     if (this.attempt !== undefined) this.attempt.connectionReused = upstream.requests > 1;
     body.sendTo(upstream, leavesChunks(this.head, upstream));
     if (this.upstream !== upstream) return;
-    if (body.ended) this.endSent(upstream);
+    if (body.ended) body.endTo(upstream);
     // While the client's bytes are being read, what follows the head may still join it in one write.
     else if (!downstream.reading) upstream.flush();
     if (this.clientHeld) {
       this.clientHeld = false;
       downstream.resumeRequest();
     }
-  }
-
-  private endSent(upstream: Upstream): void {
-    this.body.endTo(upstream);
-    if (this.halfClosed) upstream.halfClose();
   }
 
   fieldsFor(endpoint: Endpoint | undefined): string {
