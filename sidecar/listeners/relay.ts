@@ -31,7 +31,14 @@ import { type Overload, overloaded } from './overload.ts';
 import { leavesChunks, RequestBody } from './request-body.ts';
 import { newRequestId, takeRequestId } from './request-id.ts';
 import { attemptFields, type RequestMarks, takeMarks, UNMARKED } from './request-marks.ts';
-import { failureOf, faultCause, isServerFailure, resultOf, retriedFields } from './response-failure.ts';
+import {
+  failureOf,
+  faultCause,
+  isServerFailure,
+  resultOf,
+  retriedFields,
+  saysTooLate,
+} from './response-failure.ts';
 import type { RetryChain } from './retry-chain.ts';
 import { decideRetry, noteNoRetry, noteRetry, type Retry } from './retrying.ts';
 import { upstreamVersion } from './upstream-version.ts';
@@ -74,6 +81,9 @@ const RESPONDING = 4;
 const TUNNEL = 5;
 /** The first attempt failed, its hedge is under way. */
 const HEDGED = 6;
+
+/** What an attempt is to its endpoint whose caller left too little time. */
+const TOO_LATE = 'deadline-exceeded';
 
 /** A tunnel was opened by 101, or by 200 in answer to an extended CONNECT. */
 const SWITCHING = 101;
@@ -631,7 +641,15 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
   /** The attempt's response is a failure that is not passed on. */
   private endByHead(head: MessageHead, failure: AttemptFailure, nowMs: number): void {
     const fault = isFault(head.status, this.exchange.grpcStatus);
-    this.endAttempt(nowMs, resultOf(failure), fault, fault ? head.get('tulle-reason') : undefined);
+    const told = fault ? head.get('tulle-reason') : undefined;
+    if (this.isCallersHaste(told)) this.endAttempt(nowMs, resultOf(failure), false, TOO_LATE);
+    else this.endAttempt(nowMs, resultOf(failure), fault, told);
+  }
+
+  /** It failed because its caller left too little time, which is not the endpoint's fault: a stranger could have it ejected. */
+  private isCallersHaste(toldReason: string | undefined): boolean {
+    const isCallers = this.deadlineMs !== NO_DEADLINE && !this.byPolicy;
+    return isCallers && saysTooLate(this.exchange, toldReason);
   }
 
   onResponseData(bytes: Buffer, start: number, end: number): void {
@@ -657,13 +675,10 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     const nowMs = performance.now();
     const { exchange } = this;
     if (exchange.grpc) this.takeGrpcStatus(trailers);
+    const result = String(exchange.status);
     const fault = isFault(exchange.status, exchange.grpcStatus);
-    this.endAttempt(
-      nowMs,
-      String(exchange.status),
-      fault,
-      fault ? faultCause(exchange, this.toldReason) : undefined,
-    );
+    if (this.isCallersHaste(this.toldReason)) this.endAttempt(nowMs, result, false, TOO_LATE);
+    else this.endAttempt(nowMs, result, fault, fault ? faultCause(exchange, this.toldReason) : undefined);
     this.finish(nowMs);
     this.downstream.responseEnd(trailers);
   }
@@ -729,10 +744,11 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     const failure = failureOf(exchange, head);
     if (this.phase !== HEDGED && isServerFailure(exchange, failure)) {
       const fault = isFault(head.status, exchange.grpcStatus);
+      const haste = this.isCallersHaste(head.get('tulle-reason'));
       exchange.note('hedge', 'lost', `it was answered ${resultOf(failure)}`);
       exchange.grpcStatus = -1;
       this.hedge = undefined;
-      hedge.drop(resultOf(failure), fault);
+      hedge.drop(haste ? TOO_LATE : resultOf(failure), fault && !haste);
       return;
     }
     if (this.phase !== HEDGED) this.dropAttempt('cancelled');
