@@ -4,7 +4,7 @@ import type { AttemptFailure } from '../filters/retry.ts';
 import type { Field } from '../http/field.ts';
 import type { MessageHead } from '../http/message-head.ts';
 import type { OutgoingRequest, ResponseHandler, Upstream, UpstreamFailure } from '../http/upstream.ts';
-import type { Plan } from '../routing/plan.ts';
+import { type Plan, retryBudgetOf } from '../routing/plan.ts';
 import type { Attempt } from '../telemetry/explanation.ts';
 import type { ConnectFailure } from '../upstream/connect-attempt.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
@@ -74,9 +74,9 @@ export class Hedge implements ConnectionWaiter, ResponseHandler {
     const endpoint = hindrance === undefined ? request.pickNext(cluster) : undefined;
     if (endpoint === undefined) {
       exchange.note('hedge', 'not sent', `${after}, but ${hindrance ?? 'there is no other endpoint'}`);
-    } else if (!plan.retryBudget.tryRetry(nowMs)) {
+    } else if (!retryBudgetOf(plan, cluster.service).tryRetry(nowMs)) {
       exchange.hedge = 'refused';
-      exchange.note('hedge', 'refused', `the retry budget of ${plan.service} is used up`);
+      exchange.note('hedge', 'refused', `the retry budget of ${cluster.service} is used up`);
     } else {
       exchange.hedge = 'lost';
       exchange.note('hedge', 'sent', after);

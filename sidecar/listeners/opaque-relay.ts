@@ -5,7 +5,7 @@ import { retryCondition } from '../filters/retry.ts';
 import type { Caller, Verdict } from '../filters/verdict.ts';
 import { Head } from '../http1/head.ts';
 import type { Log } from '../log.ts';
-import { isAnswer, isPending, type Pending, type Plan } from '../routing/plan.ts';
+import { isAnswer, isPending, type Pending, type Plan, retryBudgetOf } from '../routing/plan.ts';
 import { detectProtocol } from '../tcp/detect.ts';
 import { type ProxyHeader, writeProxyHeader } from '../tcp/proxy-header.ts';
 import { Splice, type SpliceEnd, type SpliceOwner } from '../tcp/splice.ts';
@@ -156,7 +156,7 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
     }
     this.cluster = cluster;
     this.exchange.service = cluster.service;
-    plan.retryBudget.countRequest(this.exchange.startMs);
+    retryBudgetOf(plan, cluster.service).countRequest(this.exchange.startMs);
     this.retriesLeft = plan.settings.retries.attempts;
     this.connect(cluster);
   }
@@ -198,11 +198,11 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
   private mayRetry(): boolean {
     const { plan, exchange } = this;
     if (plan === undefined || this.retriesLeft <= 0) return false;
-    const { settings, retryBudget } = plan;
+    const { settings } = plan;
     const failure = { kind: 'connect', status: 0, stale: false } as const;
     if (retryCondition(settings, failure, exchange.method, true) === undefined) return false;
-    if (!retryBudget.tryRetry(performance.now())) {
-      exchange.note('retry-budget', 'refused', `the retry budget of ${plan.service} is used up`);
+    if (!retryBudgetOf(plan, exchange.service).tryRetry(performance.now())) {
+      exchange.note('retry-budget', 'refused', `the retry budget of ${exchange.service} is used up`);
       return false;
     }
     const { attempts } = settings.retries;

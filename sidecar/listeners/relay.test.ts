@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { streamHead } from '../../test/fixture/stream-head.ts';
 import { HTTP_2 } from '../http/message-head.ts';
 import { NO_ERROR } from '../http2/error-codes.ts';
 import { scriptedRelay } from './scripted-relay.fixture.ts';
@@ -126,4 +127,59 @@ test('a hedge blames an endpoint for no more than a first attempt does', (contex
     script.cluster.endpoints.map(({ circuit }) => circuit),
     [undefined, undefined, undefined],
   );
+});
+
+test('a wait before a retry is not idle, and the next attempt has the whole idle timeout', (context) => {
+  const script = scriptedRelay(context, {
+    settings: { idleTimeoutMs: 300, retries: { attempts: 1, on: [503] } },
+  });
+  script.request();
+  script.last.connect();
+  script.pass(200);
+  script.last.answer(503, 'Retry-After: 1');
+  for (let passed = 0; passed < 2000 && script.calls.length === 1; passed += 50) script.pass(50);
+  assert.equal(script.calls.length, 2);
+  script.last.connect();
+  script.pass(200);
+  script.last.answer(200);
+  assert.equal(script.client.answer?.status, 200);
+});
+
+test('an attacker who leaves an endpoint too little time does not have it ejected, whoever of the two says that it is over', (context) => {
+  const calls: ((script: ReturnType<typeof scriptedRelay>) => void)[] = [
+    (script) => {
+      script.request('GET', '', 'tulle-timeout-ms: 50');
+      script.last.connect();
+      script.last.answer(504, 'tulle-reason: request-timeout');
+    },
+    ({ relay, calls }) => {
+      const lines = [
+        ['content-type', 'application/grpc'],
+        ['grpc-timeout', '50m'],
+      ] as const;
+      relay.onRequest(streamHead({ method: 'POST', target: '/a.B/C', authority: 'app', lines }));
+      relay.onRequestEnd(undefined);
+      const call = calls.at(-1) ?? assert.fail();
+      call.connect();
+      call.answer(200, 'content-type: application/grpc', 'grpc-status: 4');
+    },
+  ];
+  for (const call of calls) {
+    const script = scriptedRelay(context, { version: HTTP_2, settings: { balance: { strategy: 'random' } } });
+    for (let i = 0; i < 40; i++) call(script);
+    assert.ok(script.client.answers.every(({ ended }) => ended));
+    assert.deepEqual(
+      script.cluster.endpoints.map(({ circuit }) => circuit),
+      [undefined, undefined, undefined],
+    );
+  }
+});
+
+test('a server that says it is too late when a policy of ours set the time fails', (context) => {
+  const script = scriptedRelay(context, { timeoutMs: 5000 });
+  script.request();
+  script.last.connect();
+  script.last.answer(504, 'tulle-reason: request-timeout');
+  const failed = script.cluster.endpoints.filter(({ circuit }) => circuit !== undefined);
+  assert.equal(failed.length, 1);
 });

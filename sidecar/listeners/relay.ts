@@ -12,7 +12,7 @@ import { HTTP_2, HTTP_11, type MessageHead } from '../http/message-head.ts';
 import type { MessageProblem } from '../http/message-problem.ts';
 import type { OutgoingRequest, Upstream, UpstreamFailure } from '../http/upstream.ts';
 import type { Protection } from '../http2/flood-guard.ts';
-import { isAnswer, isPending, type Pending, type Plan } from '../routing/plan.ts';
+import { isAnswer, isPending, type Pending, type Plan, retryBudgetOf } from '../routing/plan.ts';
 import type { Attempt } from '../telemetry/explanation.ts';
 import { pause as wheelPause } from '../transport/pause.ts';
 import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
@@ -31,7 +31,14 @@ import { type Overload, overloaded } from './overload.ts';
 import { leavesChunks, RequestBody } from './request-body.ts';
 import { newRequestId, takeRequestId } from './request-id.ts';
 import { attemptFields, type RequestMarks, takeMarks, UNMARKED } from './request-marks.ts';
-import { failureOf, faultCause, isServerFailure, resultOf, retriedFields } from './response-failure.ts';
+import {
+  failureOf,
+  faultCause,
+  isServerFailure,
+  resultOf,
+  retriedFields,
+  saysTooLate,
+} from './response-failure.ts';
 import type { RetryChain } from './retry-chain.ts';
 import { decideRetry, noteNoRetry, noteRetry, type Retry } from './retrying.ts';
 import { upstreamVersion } from './upstream-version.ts';
@@ -74,6 +81,9 @@ const RESPONDING = 4;
 const TUNNEL = 5;
 /** The first attempt failed, its hedge is under way. */
 const HEDGED = 6;
+
+/** What an attempt is to its endpoint whose caller left too little time. */
+const TOO_LATE = 'deadline-exceeded';
 
 /** A tunnel was opened by 101, or by 200 in answer to an extended CONNECT. */
 const SWITCHING = 101;
@@ -295,7 +305,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     if (plan.mirrors !== undefined)
       this.copy = this.host.mirroring.copyOf(plan.mirrors, exchange, added, this.body);
     for (const filter of plan.chain.onBackend) filter.onBackend(exchange);
-    plan.retryBudget.countRequest(exchange.startMs);
+    retryBudgetOf(plan, cluster.service).countRequest(exchange.startMs);
     this.retriesLeft = plan.settings.retries.attempts;
     this.version = upstreamVersion(cluster.protocol, this.host.kind, exchange);
     if (mayRepeat(plan.settings, exchange.method, this.version === HTTP_2)) this.body.keepForReplay();
@@ -332,6 +342,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     // Inbound, mTLS is the caller's; on the way out it is this call's.
     if (this.host.kind !== 'inbound') exchange.mtls = endpoint.mtls;
     this.attemptStartMs = nowMs;
+    this.movedMs = nowMs;
     this.latencyMs = 0;
     this.toldReason = undefined;
     this.attempt = beginAttempt(exchange, cluster, endpoint, nowMs);
@@ -378,18 +389,13 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     if (this.attempt !== undefined) this.attempt.connectionReused = upstream.requests > 1;
     body.sendTo(upstream, leavesChunks(this.head, upstream));
     if (this.upstream !== upstream) return;
-    if (body.ended) this.endSent(upstream);
+    if (body.ended) body.endTo(upstream);
     // While the client's bytes are being read, what follows the head may still join it in one write.
     else if (!downstream.reading) upstream.flush();
     if (this.clientHeld) {
       this.clientHeld = false;
       downstream.resumeRequest();
     }
-  }
-
-  private endSent(upstream: Upstream): void {
-    this.body.endTo(upstream);
-    if (this.halfClosed) upstream.halfClose();
   }
 
   fieldsFor(endpoint: Endpoint | undefined): string {
@@ -635,7 +641,15 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
   /** The attempt's response is a failure that is not passed on. */
   private endByHead(head: MessageHead, failure: AttemptFailure, nowMs: number): void {
     const fault = isFault(head.status, this.exchange.grpcStatus);
-    this.endAttempt(nowMs, resultOf(failure), fault, fault ? head.get('tulle-reason') : undefined);
+    const told = fault ? head.get('tulle-reason') : undefined;
+    if (this.isCallersHaste(told)) this.endAttempt(nowMs, resultOf(failure), false, TOO_LATE);
+    else this.endAttempt(nowMs, resultOf(failure), fault, told);
+  }
+
+  /** It failed because its caller left too little time, which is not the endpoint's fault: a stranger could have it ejected. */
+  private isCallersHaste(toldReason: string | undefined): boolean {
+    const isCallers = this.deadlineMs !== NO_DEADLINE && !this.byPolicy;
+    return isCallers && saysTooLate(this.exchange, toldReason);
   }
 
   onResponseData(bytes: Buffer, start: number, end: number): void {
@@ -661,13 +675,10 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     const nowMs = performance.now();
     const { exchange } = this;
     if (exchange.grpc) this.takeGrpcStatus(trailers);
+    const result = String(exchange.status);
     const fault = isFault(exchange.status, exchange.grpcStatus);
-    this.endAttempt(
-      nowMs,
-      String(exchange.status),
-      fault,
-      fault ? faultCause(exchange, this.toldReason) : undefined,
-    );
+    if (this.isCallersHaste(this.toldReason)) this.endAttempt(nowMs, result, false, TOO_LATE);
+    else this.endAttempt(nowMs, result, fault, fault ? faultCause(exchange, this.toldReason) : undefined);
     this.finish(nowMs);
     this.downstream.responseEnd(trailers);
   }
@@ -733,10 +744,11 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     const failure = failureOf(exchange, head);
     if (this.phase !== HEDGED && isServerFailure(exchange, failure)) {
       const fault = isFault(head.status, exchange.grpcStatus);
+      const haste = this.isCallersHaste(head.get('tulle-reason'));
       exchange.note('hedge', 'lost', `it was answered ${resultOf(failure)}`);
       exchange.grpcStatus = -1;
       this.hedge = undefined;
-      hedge.drop(resultOf(failure), fault);
+      hedge.drop(haste ? TOO_LATE : resultOf(failure), fault && !haste);
       return;
     }
     if (this.phase !== HEDGED) this.dropAttempt('cancelled');
@@ -774,9 +786,14 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
       this.dropAttempt('request-timeout', this.byPolicy && this.awaitsServer);
       this.fail(timedOut(exchange, this.deadlineMs - exchange.startMs, this.byPolicy));
     } else if (nowMs >= this.tryDeadlineMs) this.tryTimedOut(plan);
-    else if (this.idleMs > 0 && nowMs >= this.movedMs + this.idleMs)
-      this.fail(idledOut(exchange.service, this.idleMs));
+    else if (this.idledOut(nowMs)) this.fail(idledOut(exchange.service, this.idleMs));
     else this.armNearest(nowMs);
+  }
+
+  /** While the request is held back here, nothing can move. */
+  private idledOut(nowMs: number): boolean {
+    if (this.phase === HELD) this.movedMs = nowMs;
+    return this.idleMs > 0 && nowMs >= this.movedMs + this.idleMs;
   }
 
   /** It is the server's turn: a client that is slow with its body is not the endpoint's fault, nor one slow to take the response. */

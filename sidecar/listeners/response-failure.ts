@@ -39,6 +39,12 @@ export function retriedFields(exchange: Exchange, head: MessageHead): string {
   return `tulle-retried: ${why.detail}\r\n${id}`;
 }
 
+/** Whether a failed response says that its request had too little time. */
+export function saysTooLate({ grpc, grpcStatus }: Exchange, toldReason: string | undefined): boolean {
+  if (grpc) return grpcCondition(grpcStatus) === 'deadline-exceeded';
+  return toldReason === 'request-timeout' || toldReason === 'deadline-exceeded';
+}
+
 /** What tells most of a response that was a fault: by what code the Tulle that made it explained it, or its gRPC status; undefined: its HTTP status. */
 export function faultCause({ grpcStatus }: Exchange, toldReason: string | undefined): string | undefined {
   if (toldReason !== undefined || grpcStatus <= 0) return toldReason;

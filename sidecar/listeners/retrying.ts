@@ -1,7 +1,7 @@
 import type { Exchange, Withheld } from '../exchange.ts';
 import { type AttemptFailure, hasNotRun, hinderedBy, retryCondition } from '../filters/retry.ts';
 import type { MessageHead } from '../http/message-head.ts';
-import type { Plan } from '../routing/plan.ts';
+import { type Plan, retryBudgetOf } from '../routing/plan.ts';
 import { backoffMs, fullJitterMs } from './backoff.ts';
 import { askedPauseMs, LONGEST_PAUSE_MS, NEVER } from './retry-after.ts';
 import { NO_RETRY_FIELD } from './retry-chain.ts';
@@ -59,8 +59,8 @@ export function decideRetry(question: RetryQuestion): Retry | NoRetry {
   const pauseMs = askedMs + pauseBefore(question);
   const tooLong = outlasts(question, condition, askedMs, pauseMs);
   if (tooLong !== undefined) return tooLong;
-  if (!plan.retryBudget.tryRetry(nowMs)) {
-    return { by: 'budget', words: `the retry budget of ${plan.service} is used up` };
+  if (!retryBudgetOf(plan, exchange.service).tryRetry(nowMs)) {
+    return { by: 'budget', words: `the retry budget of ${exchange.service} is used up` };
   }
   return { condition, pauseMs };
 }

@@ -13,6 +13,8 @@ export interface Plan {
   readonly service: string;
   readonly settings: TrafficSettings;
   readonly retryBudget: RetryBudget;
+  /** Where requests go to several services, that of one of them; absent: it is always the same. */
+  budgetOf?(service: string): RetryBudget | undefined;
   readonly chain: FilterChain;
   /** What of it judges opaque connections as if each was a request; absent: nothing. */
   readonly connectionChain?: FilterChain;
@@ -34,6 +36,11 @@ export interface Plan {
 export interface Pending {
   /** Calls `proceed` once the configuration is there or it is known not to come. Returns a canceller. */
   wait(proceed: () => void): () => void;
+}
+
+/** What bounds retries of the requests of a plan that go to `service`. */
+export function retryBudgetOf(plan: Plan, service: string): RetryBudget {
+  return plan.budgetOf?.(service) ?? plan.retryBudget;
 }
 
 export function isAnswer(value: object): value is LocalAnswer {

@@ -9,7 +9,7 @@ import {
   type ToldServices,
   toldServices,
 } from '../../test/fixture/told-services.ts';
-import { isAnswer, isPending } from './plan.ts';
+import { isAnswer, isPending, retryBudgetOf } from './plan.ts';
 import type { RunningService } from './services.ts';
 
 const VIEW = exchangeFor('/');
@@ -244,6 +244,21 @@ test('the retry budget is one for all routes of a service, and survives changes 
   mesh.told.tell(serviceResource('t/app', { settings: { retryBudget: { ratio: 0, perSecond: 0.3 } } }));
   assert.equal(before.tryRetry(1_000), true, 'new limits hold for the same past');
   assert.equal(before.tryRetry(1_000), false);
+});
+
+test('a small backend of a route has a retry budget of its own, not that of all requests of the route', (context) => {
+  const mesh = toldServices(context);
+  const service = mesh.services.use('t/app', 0);
+  const settings = { retryBudget: { ratio: 0.2, perSecond: 0 } };
+  const routes = [routeTo('t/r', '/', { 't/app': 99, 't/next': 1 })];
+  mesh.told.tell(serviceResource('t/app', { settings, routes }));
+  mesh.told.tell(serviceResource('t/next', { settings }));
+  const plan = planned(service.planFor(VIEW));
+  const [app, next] = [retryBudgetOf(plan, 't/app'), retryBudgetOf(plan, 't/next')];
+  for (let i = 0; i < 99; i++) app.countRequest(1_000);
+  for (let i = 0; i < 5; i++) next.countRequest(1_000);
+  assert.deepEqual([next.tryRetry(1_000), next.tryRetry(1_000)], [true, false]);
+  assert.equal(app, service.retryBudget);
 });
 
 test('the backends of routes are followed as soon as the routes are known', (context) => {

@@ -265,6 +265,7 @@ export class RunningServices {
       ...(mirrors !== undefined && { mirrors }),
       ...(retry?.backoffMs !== undefined && { backoffMs: retry.backoffMs }),
       retryBudget,
+      budgetOf: (backend) => this.services.get(backend)?.retryBudget,
       chain: composeChain(routeFilters(rule.source, settings, this.self)),
       timeoutMs: rule.source.timeoutMs ?? settings.timeoutMs ?? 0,
       tryTimeoutMs: rule.source.tryTimeoutMs ?? settings.tryTimeoutMs ?? 0,
