@@ -389,7 +389,8 @@ test('an endpoint that answers 429, or RESOURCE_EXHAUSTED, with Retry-After gets
 });
 
 test('a proxy uses a subset as large as it is told', async (context) => {
-  const balances = ['p2c-ewma, subset 2', 'round-robin, subset 3'];
+  // Not p2c-ewma: a busy machine makes one of two slow, and the other gets all.
+  const balances = ['random, subset 2', 'round-robin, subset 3'];
   const all = askers(await twoWays(context, meshOf(await applications(context), balances)));
   for (const asker of all) {
     assert.equal((await whoAnswers(asker, 0, 40)).size, 2, asker.name);
