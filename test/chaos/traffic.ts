@@ -324,7 +324,8 @@ function mixed(id: string, text: string): Pick<Outcome, 'mixedWith'> {
 }
 
 function metadata(id: string, client: string): Metadata {
-  const made = new Metadata();
+  // As long as its channel waits to connect again, though the sidecar is back, a call would fail by itself.
+  const made = new Metadata({ waitForReady: true });
   for (const [name, value] of Object.entries({
     'x-chaos-id': id,
     'x-chaos-client': client,
