@@ -183,3 +183,18 @@ test('a server that says it is too late when a policy of ours set the time fails
   const failed = script.cluster.endpoints.filter(({ circuit }) => circuit !== undefined);
   assert.equal(failed.length, 1);
 });
+
+test('a request that comes too late is no probe of an endpoint that is half-open', (context) => {
+  const script = scriptedRelay(context);
+  const { cluster } = script;
+  const [first = assert.fail()] = cluster.endpoints;
+  for (let i = 0; i < 5; i++) {
+    cluster.started(first, performance.now());
+    cluster.finished(first, performance.now(), 0, true, '503');
+  }
+  script.pass(6_300);
+  assert.equal(first.circuit?.state, 'half-open');
+  script.request('GET', '', 'tulle-timeout-ms: 0');
+  assert.match(script.client.answer?.text ?? '', /deadline-exceeded/);
+  assert.equal(cluster.pick(undefined), first);
+});

@@ -325,6 +325,10 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
 
   private startAttempt(cluster: Cluster, nowMs: number): void {
     const { exchange } = this;
+    if (this.isLate) {
+      this.answerLate();
+      return;
+    }
     const endpoint = this.pickNext(cluster);
     this.endpoint = endpoint;
     if (endpoint === undefined) {
@@ -333,10 +337,6 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
         code: 'no-endpoint',
         detail: `${cluster.service} has no endpoint that is ready`,
       });
-      return;
-    }
-    if (this.isLate) {
-      this.answerLate();
       return;
     }
     // Inbound, mTLS is the caller's; on the way out it is this call's.
