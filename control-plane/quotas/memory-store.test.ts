@@ -2,23 +2,29 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openMemoryStore } from './memory-store.ts';
 import { draw, storeContract } from './quota-store.contract.fixture.ts';
-import { timedStoreContract } from './timed-store.contract.fixture.ts';
+import { type TestedStore, timedStoreContract, youngStoreContract } from './timed-store.contract.fixture.ts';
 
 storeContract('memory', async () => openMemoryStore({ bornMs: Number.NEGATIVE_INFINITY }));
 
-timedStoreContract('memory', async () => {
+timedStoreContract('memory', async () => inTime(0));
+youngStoreContract('memory', async () => inTime(1_000_500));
+
+function inTime(bornMs: number): TestedStore {
   let nowMs = 1_000_000;
-  const store = openMemoryStore({ now: () => nowMs, bornMs: 0 });
+  const store = openMemoryStore({ now: () => nowMs, bornMs });
   return {
     store,
     async pass(ms, ...members) {
       for (let left = ms; left > 0; left -= 100) {
         nowMs += Math.min(100, left);
-        store.contact('t/app', members);
+        store.contact(
+          't/app',
+          members.map((name) => ({ name, told: 0 })),
+        );
       }
     },
   };
-});
+}
 
 test('a store that began without memory has nothing saved up, and fills from then on', async () => {
   let nowMs = 10_000;
@@ -38,18 +44,18 @@ test('a sidecar without contact keeps its share: the others do not get it', asyn
   for (const member of ['a', 'b', 'a', 'b']) await drawn(member, 0);
   assert.equal((await drawn('a', 0))?.sharers, 2);
   await drawn('a', 10_000);
-  for (nowMs = 100; nowMs <= 3_000; nowMs += 100) store.contact('t/app', ['a']);
+  for (nowMs = 100; nowMs <= 3_000; nowMs += 100) store.contact('t/app', [{ name: 'a', told: 0 }]);
   await drawn('a', 10_000);
   nowMs += 1_000;
-  store.contact('t/app', ['a']);
+  store.contact('t/app', [{ name: 'a', told: 0 }]);
   await drawn('a', 0);
   nowMs += 1_000;
-  store.contact('t/app', ['a']);
+  store.contact('t/app', [{ name: 'a', told: 0 }]);
   assert.ok(((await drawn('a', 10_000))?.granted ?? 0) <= 500, 'half of it is of who is away');
   store.leave('t/app', 'b');
   for (let step = 0; step < 20; step++) {
     nowMs += 100;
-    store.contact('t/app', ['a']);
+    store.contact('t/app', [{ name: 'a', told: 0 }]);
   }
   assert.ok(((await drawn('a', 10_000))?.granted ?? 0) > 800, 'who said goodbye has no share');
 });

@@ -25,18 +25,22 @@ export function openMemoryStore({
   const partOf = parts === 1 ? undefined : partsOf(parts);
   let draws = 0;
   return {
-    draw(service, member, exact, items) {
+    draw(service, member, exact, items, told = 0) {
       draws++;
-      if (partOf === undefined) return Promise.resolve(quotas.draw(service, member, exact, items));
+      if (partOf === undefined) return Promise.resolve(quotas.draw(service, member, exact, items, told));
       const own = items.map((item): QuotaDraw => ({ ...item, limit: partOf(item.limit) }));
-      const { atMs, grants } = quotas.draw(service, member, exact, own);
+      const { atMs, grants } = quotas.draw(service, member, exact, own, Math.ceil(told / parts));
       // As many may draw at each of the others.
       return Promise.resolve({
         atMs,
         grants: grants.map((grant) => ({ ...grant, sharers: grant.sharers * parts })),
       });
     },
-    contact: (service, members) => quotas.contact(service, members),
+    contact: (service, members) =>
+      quotas.contact(
+        service,
+        members.map(({ name, told }) => ({ name, told: Math.ceil(told / parts) })),
+      ),
     leave: (service, member) => quotas.leave(service, member),
     // What other control planes know is not asked for.
     announce() {},

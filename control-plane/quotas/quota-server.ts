@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import type { QuotaMember } from '../../protocol/quotas/memory-quotas.ts';
 import { GATEWAY_HEADER, NODE_HEADER } from '../../protocol/quotas/messages.ts';
 import { CONTACT_MS } from '../../protocol/quotas/presence.ts';
 import type { ServiceResource } from '../../protocol/resources.ts';
@@ -244,8 +245,8 @@ class Quotas implements QuotaServer {
   /** Notes which sidecars are there: their own clocks, or whether they draw, do not matter. */
   private keepContact(): void {
     const nowMs = performance.now();
-    const present = new Map<ServiceKey, string[]>();
-    for (const [{ member, services }, session] of this.open) {
+    const present = new Map<ServiceKey, QuotaMember[]>();
+    for (const [{ member: name, services, told }, session] of this.open) {
       if (session === undefined || session.destroyed) continue;
       const contact = this.contactOf(session, nowMs);
       if (!contact.pinged) {
@@ -258,6 +259,7 @@ class Quotas implements QuotaServer {
       if (nowMs - contact.answeredMs > ANSWER_MS) continue;
       for (const service of services) {
         const members = present.get(service);
+        const member = { name, told: told.get(service) ?? 0 };
         if (members === undefined) present.set(service, [member]);
         else members.push(member);
       }

@@ -1,4 +1,4 @@
-import type { QuotaDraw, QuotaDrawn } from '../../protocol/quotas/memory-quotas.ts';
+import type { QuotaDraw, QuotaDrawn, QuotaMember } from '../../protocol/quotas/memory-quotas.ts';
 import type { ServiceKey } from '../../protocol/service.ts';
 
 /** The store cannot be asked now: sidecars decide as `onOutage` says. */
@@ -31,11 +31,17 @@ export interface StoreNumbers {
 export interface QuotaStore {
   /**
    * Debits what is granted. `exact`: all draws are granted whole, or none; they are of different quotas. `member`: the
-   * sidecar that draws. Rejects with StoreOutage, soon: nothing was granted then, and what was given back is lost.
+   * sidecar that draws. `told`: how many share, as it was told last, here or elsewhere; 0: nothing. Rejects with StoreOutage, soon: nothing was granted then, and what was given back is lost.
    */
-  draw(service: ServiceKey, member: string, exact: boolean, draws: readonly QuotaDraw[]): Promise<QuotaDrawn>;
+  draw(
+    service: ServiceKey,
+    member: string,
+    exact: boolean,
+    draws: readonly QuotaDraw[],
+    told?: number,
+  ): Promise<QuotaDrawn>;
   /** These sidecars answered lately, whether they draw or not. */
-  contact(service: ServiceKey, members: readonly string[]): void;
+  contact(service: ServiceKey, members: readonly QuotaMember[]): void;
   /** A sidecar draws no more: its share is for the others, and its places when their time is over. */
   leave(service: ServiceKey, member: string): void;
   /** Tells all control planes of this store, this one included, that quotas of a service have other numbers. */

@@ -46,6 +46,8 @@ export class QuotaStream {
   readonly member: string;
   /** Services that it drew on. */
   readonly services = new Set<ServiceKey>();
+  /** How many share a service's quotas, as this sidecar was told last. */
+  readonly told = new Map<ServiceKey, number>();
   private readonly stream: ServerHttp2Stream;
   private readonly store: QuotaStore;
   private readonly access: QuotaAccess;
@@ -122,9 +124,12 @@ export class QuotaStream {
       return;
     }
     this.unanswered++;
-    this.store.draw(service, this.member, request.exact, draws).then(
+    const told = request.sharers ?? 0;
+    this.told.set(service, told);
+    this.store.draw(service, this.member, request.exact, draws, told).then(
       ({ atMs, grants }) => {
         this.unanswered--;
+        this.told.set(service, grants[0]?.sharers ?? told);
         this.clockOffset = atMs - performance.now();
         for (const [at, { quota, subject, granted }] of grants.entries()) {
           this.count(draws[at]?.want ?? 0, granted);

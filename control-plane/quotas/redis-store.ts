@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
-import type { QuotaDraw, QuotaDrawn } from '../../protocol/quotas/memory-quotas.ts';
+import type { QuotaDraw, QuotaDrawn, QuotaMember } from '../../protocol/quotas/memory-quotas.ts';
 import type { QuotaGrant } from '../../protocol/quotas/messages.ts';
 import { GRACE_MS } from '../../protocol/quotas/presence.ts';
 import { type QuotaTerms, quotaTerms } from '../../protocol/quotas/quota-terms.ts';
@@ -49,6 +49,7 @@ interface Asked {
   readonly member: string;
   readonly exact: boolean;
   readonly draws: readonly QuotaDraw[];
+  readonly told: number;
   readonly startMs: number;
   resolve(drawn: QuotaDrawn): void;
   reject(error: unknown): void;
@@ -75,9 +76,10 @@ class RedisStore implements QuotaStore {
     member: string,
     exact: boolean,
     draws: readonly QuotaDraw[],
+    told = 0,
   ): Promise<QuotaDrawn> {
     return new Promise((resolve, reject) => {
-      const one = { member, exact, draws, startMs: performance.now(), resolve, reject };
+      const one = { member, exact, draws, told, startMs: performance.now(), resolve, reject };
       // A request waits for it, and for nothing else.
       if (exact) this.run(service, [one]);
       else this.batches.add(service, one, Math.max(1, draws.length));
@@ -98,7 +100,9 @@ class RedisStore implements QuotaStore {
         const key = bucketKey(service, quota, subject);
         keys.push(key, `${key}:parts`, `${key}:drawers`);
       }
-    const asked = batch.map(({ member, exact, draws }) => ({ member, exact, items: draws.map(itemOf) }));
+    const asked = batch.map(({ member, exact, told, draws }) => {
+      return { member, exact, told, items: draws.map(itemOf) };
+    });
     const wholes = batch.flatMap(({ draws }) => draws.map(({ limit }) => wholeMs(quotaTerms(limit))));
     const ttlMs = Math.ceil(Math.max(MIN_TTL_MS, 2 * Math.max(0, ...wholes)));
     const answer = await this.redis.run(DRAW, keys, [this.began(), String(ttlMs), JSON.stringify(asked)]);
@@ -116,9 +120,10 @@ class RedisStore implements QuotaStore {
     }
   }
 
-  contact(service: ServiceKey, members: readonly string[]): void {
+  contact(service: ServiceKey, members: readonly QuotaMember[]): void {
     const keys = [`${nameOf(service)}:here`, `${nameOf(service)}:members`];
-    this.redis.run(CONTACT, keys, [this.began(), String(MIN_TTL_MS), ...members]).catch(() => {}); // it was logged
+    const named = members.flatMap(({ name, told }) => [name, String(told)]);
+    this.redis.run(CONTACT, keys, [this.began(), String(MIN_TTL_MS), ...named]).catch(() => {}); // it was logged
   }
 
   leave(service: ServiceKey, member: string): void {

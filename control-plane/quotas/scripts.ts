@@ -39,7 +39,8 @@ local server = redis.call('INFO', 'server')
 local epoch = string.match(server, 'run_id:(%w+)')
 local function num(x) return string.format('%.17g', x) end
 
-local known = redis.call('HMGET', KEYS[1], 'epoch', 'part', 'spans', 'evaluated', 'shares')
+local known = redis.call('HMGET', KEYS[1], 'epoch', 'part', 'spans', 'evaluated', 'shares', 'claimed', 'young')
+local claimed, young = tonumber(known[6] or 0), tonumber(known[7] or -1e15) -- as in presence.ts; young: until then
 local part, shares, evaluated = tonumber(known[2] or 1), tonumber(known[5] or 0), tonumber(known[4] or -1e15)
 local spans = {}
 for ms, of in string.gmatch(known[3] or '', '([^:,]+):([^,]+)') do
@@ -60,7 +61,36 @@ local function keep()
   local written = {}
   for i, span in ipairs(spans) do written[i] = num(span[1]) .. ':' .. num(span[2]) end
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'part', num(part), 'spans', table.concat(written, ','),
-    'evaluated', num(evaluated), 'shares', num(shares))
+    'evaluated', num(evaluated), 'shares', num(shares), 'claimed', num(claimed), 'young', num(young))
+end
+
+local function unseen()
+  if claimed == 0 or now >= young or claimed > 1 - 1e-6 then return 0 end
+  return 1 - claimed
+end
+
+-- Notes that a member is there; told: what it was told last. Returns what it is told now.
+local function contact(member, told_last, ttl)
+  local before = redis.call('HGET', KEYS[2], member)
+  local told = before and tonumber(string.match(before, ':(.+)'))
+  if not told and told_last > 0 and now < young then
+    claimed = claimed + 1 / told_last
+    redis.call('HSET', KEYS[1], 'claimed', num(claimed))
+  end
+  local others = shares - (told and 1 / told or 0)
+  local count = redis.call('HLEN', KEYS[2]) + (told and 0 or 1)
+  local free = 1 - others - unseen()
+  local now_told
+  if free + 1e-9 >= 1 / count then now_told = count
+  elseif free < 1e-6 then now_told = 1000000
+  else now_told = math.ceil(1 / free - 1e-6) end
+  redis.call('HSET', KEYS[2], member, num(now) .. ':' .. num(now_told))
+  if told ~= now_told then
+    shares = others + 1 / now_told
+    redis.call('HSET', KEYS[1], 'shares', num(shares))
+    redis.call('PEXPIRE', KEYS[2], ttl)
+  end
+  return now_told
 end
 
 local function evaluate(ttl)
@@ -71,6 +101,8 @@ local function evaluate(ttl)
     if known[1] or uptime < ${FORGET_MS} then remember(now + grace, 0)
     else remember(math.min(now, now - uptime + 1000) + grace, 0) end
     evaluated = -1e15
+    -- A replica knows the members; a Redis that is empty hears of them from themselves.
+    claimed, young = redis.call('HLEN', KEYS[2]) > 0 and 1 or 0, now + ${FORGET_MS}
   end
   if now >= evaluated and now - evaluated < ${EVALUATE_MS} then return end
   evaluated = now
@@ -91,7 +123,7 @@ local function evaluate(ttl)
       if now - last > ${ABSENT_MS} then away = away + 1 / told end
     end
   end
-  shares = all
+  shares, away = all, away + unseen()
   local whole = away < 1e-9 and 1 or math.max(0, 1 - away)
   local past = math.min(whole, part)
   if past < 1 then remember(now, past) end
@@ -108,27 +140,8 @@ end
  */
 export const DRAW = script(`${PRESENCE}
 local ttl = ARGV[2]
-local member, exact -- of the draw that is made
+local member, exact, told -- of the draw that is made
 evaluate(ttl)
-
-local function contact()
-  local before = redis.call('HGET', KEYS[2], member)
-  local told = before and tonumber(string.match(before, ':(.+)'))
-  local others = shares - (told and 1 / told or 0)
-  local count = redis.call('HLEN', KEYS[2]) + (told and 0 or 1)
-  local free = 1 - others
-  local now_told
-  if free + 1e-9 >= 1 / count then now_told = count
-  elseif free < 1e-6 then now_told = 1000000
-  else now_told = math.ceil(1 / free - 1e-6) end
-  redis.call('HSET', KEYS[2], member, num(now) .. ':' .. num(now_told))
-  if told ~= now_told then
-    shares = others + 1 / now_told
-    redis.call('HSET', KEYS[1], 'shares', num(shares))
-    redis.call('PEXPIRE', KEYS[2], ttl)
-  end
-  return now_told
-end
 
 local function least(window)
   local since, smallest = now - math.min(window, ${LOOK_BACK_MS}), part
@@ -373,7 +386,7 @@ local function tell(granted, wait, remaining, reset)
 end
 
 local function draw(items, first)
-  local sharers, none = contact(), false
+  local sharers, none = contact(member, told, ttl), false
   answer[#answer + 1] = string.format('%d', sharers)
   for i, b in ipairs(items) do
     local at = first + (i - 1) * 3
@@ -410,20 +423,21 @@ end
 
 local first = 3
 for _, one in ipairs(cjson.decode(ARGV[3])) do
-  member, exact = one.member, one.exact
+  member, exact, told = one.member, one.exact, one.told
   draw(one.items, first)
   first = first + 3 * #one.items
 end
 return answer
 `);
 
-/** Notes that members are there. ARGV: grace, ttl, members. */
+/** Notes that members are there. ARGV: grace, ttl, and of each member its name and what it was told last. */
 export const CONTACT = script(`${PRESENCE}
 if not known[1] then return 0 end
 evaluate(ARGV[2])
-for i = 3, #ARGV do
+for i = 3, #ARGV, 2 do
   local before = redis.call('HGET', KEYS[2], ARGV[i])
-  if before then redis.call('HSET', KEYS[2], ARGV[i], num(now) .. string.match(before, ':.+')) end
+  if before then redis.call('HSET', KEYS[2], ARGV[i], num(now) .. string.match(before, ':.+'))
+  elseif tonumber(ARGV[i + 1]) > 0 and now < young then contact(ARGV[i], tonumber(ARGV[i + 1]), ARGV[2]) end
 end
 return 1
 `);

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { QuotaDraw, QuotaDrawn } from '../../protocol/quotas/memory-quotas.ts';
+import { FORGET_MS } from '../../protocol/quotas/presence.ts';
 import { quotaTerms } from '../../protocol/quotas/quota-terms.ts';
 import type { RateLimit } from '../../protocol/traffic-policy.ts';
 import { seeded } from '../../test/fixture/seeded.ts';
 import type { QuotaStore } from './quota-store.ts';
 
 /** A store with a clock that the test moves. Its quotas are whole at the start. */
-interface TestedStore {
+export interface TestedStore {
   readonly store: QuotaStore;
   /** Lets time pass, in ms; who is named is in contact meanwhile. */
   pass(ms: number, ...members: string[]): Promise<void>;
@@ -44,13 +45,14 @@ function draw(
   member: string,
   items: readonly Asked[],
   exact = false,
+  told = 0,
 ): Promise<QuotaDrawn> {
   const draws = items.map(
     ({ limit = bucket, quota = `t/app#${limit.algorithm}`, subject = '', want = 0, back = [] }) => {
       return { quota, subject, limit, want, back };
     },
   );
-  return store.draw(SERVICE, member, exact, draws);
+  return store.draw(SERVICE, member, exact, draws, told);
 }
 
 /** How many a member gets of one limit. */
@@ -361,4 +363,50 @@ function check(limit: RateLimit, used: readonly { atMs: number; count: number }[
     aligned.set(index, (aligned.get(index) ?? 0) + count);
   }
   for (const count of aligned.values()) assert.ok(count <= capacity, `${count} in one window`);
+}
+
+/** What every store must do that has just begun without memory, while sidecars that it does not know may be on their shares. */
+export function youngStoreContract(name: string, open: Open): void {
+  const left = async (store: QuotaStore, member: string, told: number): Promise<number> =>
+    (await draw(store, member, [{}], false, told)).grants[0]?.remaining ?? 0;
+
+  test(`${name}: a store that forgot does not give away the share of who is cut off and was told one`, async (context) => {
+    const { store, pass } = await open(context);
+    await left(store, 'a', 2);
+    await pass(10_000, 'a');
+    assert.equal(await left(store, 'a', 2), 50);
+    const newcomer = await draw(store, 'new', [{}]);
+    assert.equal(newcomer.grants[0]?.sharers, 1_000_000, 'no share is free for it');
+    assert.equal((await draw(store, 'a', [{}])).grants[0]?.sharers, 3);
+    await pass(10_000, 'a', 'new');
+    assert.equal(await left(store, 'b', 2), 50);
+    await pass(10_000, 'a', 'b', 'new');
+    assert.equal(await left(store, 'b', 2), 100, 'all who had a share are back');
+  });
+
+  test(`${name}: who does not come back to a store that forgot has no share after two minutes`, async (context) => {
+    const { store, pass } = await open(context);
+    await left(store, 'a', 2);
+    await pass(FORGET_MS - 5_000, 'a');
+    assert.equal(await left(store, 'a', 2), 50);
+    await pass(15_000, 'a');
+    assert.equal(await left(store, 'a', 2), 100);
+  });
+
+  test(`${name}: a store that forgot hears from control planes who was told what, though they do not draw`, async (context) => {
+    const { store, pass } = await open(context);
+    await left(store, 'a', 2);
+    store.contact(SERVICE, [{ name: 'idle', told: 2 }]);
+    await pass(10_000, 'a', 'idle');
+    assert.equal(await left(store, 'a', 2), 100);
+  });
+
+  test(`${name}: nobody gets more by saying that all was told to it`, async (context) => {
+    const { store, pass } = await open(context);
+    await left(store, 'a', 2);
+    await left(store, 'b', 2);
+    assert.equal((await draw(store, 'liar', [{}], false, 1)).grants[0]?.sharers, 1_000_000);
+    await pass(10_000, 'a', 'b', 'liar');
+    assert.equal(await left(store, 'a', 2), 100);
+  });
 }

@@ -142,7 +142,7 @@ test('a quota whose bucket was forgotten, or looked at in passing, gives as much
   const pass = (ms: number): void => {
     for (const endMs = nowMs + ms; nowMs < endMs; nowMs += 10) {
       drawOf(quotas, 't/b', `${nowMs}`);
-      quotas.contact('t/a', ['m']);
+      quotas.contact('t/a', [{ name: 'm', told: 0 }]);
     }
   };
   pass(500);

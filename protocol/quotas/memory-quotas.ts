@@ -22,6 +22,13 @@ export interface QuotaDraw {
   readonly back: readonly { readonly count: number; readonly drawnMs: number }[];
 }
 
+/** A sidecar that draws. */
+export interface QuotaMember {
+  readonly name: string;
+  /** How many share the service's quotas, as it was told last; 0: it was never told. */
+  readonly told: number;
+}
+
 /** What a store answers. */
 export interface QuotaDrawn {
   /** By the store's clock, in ms. */
@@ -99,12 +106,21 @@ export class MemoryQuotas {
     this.maxBuckets = maxBuckets;
   }
 
-  /** `exact`: all draws are granted whole, or none; they are of different quotas. `member`: who draws. */
-  draw(service: ServiceKey, member: string, exact: boolean, draws: readonly QuotaDraw[]): QuotaDrawn {
+  /**
+   * `exact`: all draws are granted whole, or none; they are of different quotas. `member`: who draws. `told`: how many share,
+   * as it was told last; 0: nothing.
+   */
+  draw(
+    service: ServiceKey,
+    member: string,
+    exact: boolean,
+    draws: readonly QuotaDraw[],
+    told = 0,
+  ): QuotaDrawn {
     const nowMs = this.now();
     const known = this.serviceOf(service, nowMs);
     known.presence.evaluate(nowMs);
-    const sharers = known.presence.contact(member, nowMs);
+    const sharers = known.presence.contact(member, nowMs, told);
     this.tidy(known, nowMs, LOOKED_AT * (draws.length + 1));
     this.tidyNext(nowMs, LOOKED_AT * (draws.length + 1));
     const asked = draws.map((draw): Asked => {
@@ -125,12 +141,12 @@ export class MemoryQuotas {
   }
 
   /** These are there, whether they draw or not. */
-  contact(service: ServiceKey, members: readonly string[]): void {
+  contact(service: ServiceKey, members: readonly QuotaMember[]): void {
     const known = this.services.get(service);
     if (known === undefined) return;
     const nowMs = this.now();
     known.presence.evaluate(nowMs);
-    for (const member of members) known.presence.touch(member, nowMs);
+    for (const { name, told } of members) known.presence.touch(name, nowMs, told);
     this.tidyNext(nowMs, LOOKED_AT_IN_REST);
   }
 

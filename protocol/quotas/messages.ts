@@ -49,6 +49,8 @@ export const quotaRequestSchema = z.strictObject({
   /** Answered by a message of the same number. */
   id: z.int().min(0),
   exact: z.boolean().default(false),
+  /** What the last grant of this service said of `sharers`: a store that forgot may not give the shares of others away. */
+  sharers: z.int().min(1).optional(),
   items: z.array(item).min(1).max(MAX_ITEMS),
 });
 

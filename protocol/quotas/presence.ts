@@ -47,11 +47,15 @@ export class Presence {
   spans: Span[];
   private readonly members = new Map<string, Member>();
   private shares = 0;
+  /** The sum of the shares that sidecars said they had when they were not known here. */
+  private claimed = 0;
+  private readonly bornMs: number;
   private evaluatedMs = Number.NEGATIVE_INFINITY;
 
   /** `bornMs`: before it the store knows nothing, and all may have been used. */
   constructor(bornMs: number) {
     this.spans = [{ untilMs: bornMs, part: 0 }];
+    this.bornMs = bornMs;
   }
 
   /** Has to be asked before anything is granted. */
@@ -67,6 +71,7 @@ export class Presence {
       }
     }
     this.shares = all;
+    away += this.unseen(nowMs);
     const part = away < 1e-9 ? 1 : Math.max(0, 1 - away);
     // Those who are away now were so before this moment too; those who come back were away until now.
     const past = Math.min(part, this.part);
@@ -74,22 +79,42 @@ export class Presence {
     this.part = part;
   }
 
-  /** Notes that a sidecar is there. Returns how many draw, as it is told: its share at an outage is 1 / that. */
-  contact(name: string, nowMs: number): number {
+  /**
+   * Notes that a sidecar is there. Returns how many draw, as it is told: its share at an outage is 1 / that. `told`: what it
+   * was told last, here or before the store began; 0: nothing.
+   */
+  contact(name: string, nowMs: number, told = 0): number {
     const before = this.members.get(name);
+    if (before === undefined && told > 0 && this.isYoung(nowMs)) this.claimed += 1 / told;
+    return this.tell(name, before, nowMs);
+  }
+
+  private tell(name: string, before: Member | undefined, nowMs: number): number {
     const others = this.shares - (before === undefined ? 0 : 1 / before.told);
     const count = this.members.size + (before === undefined ? 1 : 0);
-    const free = 1 - others;
+    const free = 1 - others - this.unseen(nowMs);
     const told = free + 1e-9 >= 1 / count ? count : free < 1e-6 ? 1_000_000 : Math.ceil(1 / free - 1e-6);
     this.shares = others + 1 / told;
     this.members.set(name, { lastMs: nowMs, told });
     return told;
   }
 
-  /** Keeps the contact of who drew before. */
-  touch(name: string, nowMs: number): void {
+  /** Keeps the contact of who drew before, here or elsewhere (`told`). */
+  touch(name: string, nowMs: number, told = 0): void {
     const member = this.members.get(name);
     if (member !== undefined) member.lastMs = nowMs;
+    else if (told > 0 && this.isYoung(nowMs)) this.contact(name, nowMs, told);
+  }
+
+  /** Sidecars that drew before the store began may be on their shares, and unknown to it. */
+  private isYoung(nowMs: number): boolean {
+    return nowMs < this.bornMs + FORGET_MS;
+  }
+
+  /** The share of those that were told one, as others say, and were not seen since. */
+  private unseen(nowMs: number): number {
+    if (this.claimed === 0 || !this.isYoung(nowMs)) return 0;
+    return this.claimed > 1 - 1e-6 ? 0 : 1 - this.claimed;
   }
 
   /** It draws no more, and has no share. */

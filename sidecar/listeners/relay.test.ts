@@ -190,7 +190,7 @@ test('a request that comes too late is no probe of an endpoint that is half-open
   const [first = assert.fail()] = cluster.endpoints;
   for (let i = 0; i < 5; i++) {
     cluster.started(first, performance.now());
-    cluster.finished(first, performance.now(), 0, true, '503');
+    cluster.finished(first, performance.now(), 0, true, '503', performance.now());
   }
   script.pass(6_300);
   assert.equal(first.circuit?.state, 'half-open');

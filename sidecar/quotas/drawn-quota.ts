@@ -24,6 +24,12 @@ export interface Drawer {
   keepAwake(): void;
 }
 
+/** What all quotas of a service know of its other sidecars. */
+export interface Told {
+  /** Sidecars that draw on quotas of the service; 0: never told. */
+  sharers: number;
+}
+
 /** The store cannot be asked. */
 interface Outage {
   readonly sinceMs: number;
@@ -41,8 +47,7 @@ export class DrawnQuota implements Quota {
   /** It is too small for leases: the store grants for one request at a time. */
   servedExact = false;
   outage: Outage | undefined = undefined;
-  /** Sidecars that draw on quotas of the service; 0: never told. */
-  sharers = 0;
+  readonly told: Told;
   /** When the last message that was answered was sent, ms. */
   contactMs = Number.NEGATIVE_INFINITY;
   /** Of the account that was last asked for. */
@@ -52,7 +57,8 @@ export class DrawnQuota implements Quota {
   /** How often it was asked in this outage whether it is back. */
   probes = 0;
 
-  constructor(id: string, service: string, limit: RateLimit, drawer: Drawer) {
+  constructor(id: string, service: string, limit: RateLimit, drawer: Drawer, told: Told) {
+    this.told = told;
     this.id = id;
     this.service = service;
     this.limit = limit;
@@ -61,6 +67,10 @@ export class DrawnQuota implements Quota {
       (subject): DrawnAccount =>
         limit.algorithm === 'concurrency' ? new Places(this, subject) : new Lease(this, subject),
     );
+  }
+
+  get sharers(): number {
+    return this.told.sharers;
   }
 
   get exact(): boolean {
@@ -81,7 +91,7 @@ export class DrawnQuota implements Quota {
 
   /** The store has answered what was sent at `sentMs`. */
   heard({ sharers }: QuotaGrant, sentMs: number): void {
-    this.sharers = sharers;
+    this.told.sharers = sharers;
     if (sentMs > this.contactMs) this.contactMs = sentMs;
     this.outage = undefined;
   }

@@ -8,7 +8,7 @@ import { quotaIds } from '../../protocol/quotas/quota-id.ts';
 import type { RateLimit } from '../../protocol/traffic-policy.ts';
 import { ASKS, type Quota, type QuotaSource, type Waiting } from './account.ts';
 import type { DrawnAccount } from './drawn-account.ts';
-import { type Drawer, DrawnQuota } from './drawn-quota.ts';
+import { type Drawer, DrawnQuota, type Told } from './drawn-quota.ts';
 import type { QuotaLink } from './quota-link.ts';
 
 /** No request waits longer for the store, in ms: 50 with what a busy process may be late. */
@@ -49,6 +49,8 @@ export class DrawnQuotas implements QuotaSource, Drawer {
   private link: QuotaLink | undefined = undefined;
   private readonly openLink: () => QuotaLink;
   private readonly quotas = new Map<string, DrawnQuota>();
+  /** By service. */
+  private readonly told = new Map<string, Told>();
   private readonly queued = new Set<DrawnAccount>();
   private readonly exact = new Map<Waiting, DrawnAccount[]>();
   private readonly pending = new Map<number, Pending>();
@@ -68,11 +70,13 @@ export class DrawnQuotas implements QuotaSource, Drawer {
 
   quotasOf(service: string, limits: readonly RateLimit[]): readonly Quota[] {
     this.link ??= this.connect();
+    const told = this.told.get(service) ?? { sharers: 0 };
+    this.told.set(service, told);
     return quotaIds(service, limits).map((id, index) => {
       const limit = limits[index] as RateLimit; // one id for each limit
       let quota = this.quotas.get(id);
       if (quota === undefined) {
-        quota = new DrawnQuota(id, service, limit, this);
+        quota = new DrawnQuota(id, service, limit, this, told);
         this.quotas.set(id, quota);
       } else if (differs(quota.limit, limit)) {
         quota.limit = limit;
@@ -189,7 +193,11 @@ export class DrawnQuotas implements QuotaSource, Drawer {
       account.unanswered++;
     }
     this.pending.set(id, { sentMs: nowMs, asked, ...(waiter && { waiter }) });
-    this.link?.send({ type: 'draw', id, exact: waiter !== undefined, items });
+    const sharers = asked[0]?.account.quota.sharers ?? 0;
+    this.link?.send({
+      ...{ type: 'draw', id, exact: waiter !== undefined, items },
+      ...(sharers > 0 && { sharers }),
+    });
   }
 
   // --- from the store ---

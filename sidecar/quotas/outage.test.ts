@@ -194,3 +194,21 @@ test('shares of a window: first of what was left, then never more than the windo
   }
   assert.ok(times.length > 300, String(times.length));
 });
+
+test('what was told of one quota is said with each draw on the service: a store that forgot must know of this share', (context) => {
+  const told = toldQuotas(context);
+  const [first, second] = told.quotas('100/s; 200/s').map((quota) => [quota]);
+  assert.ok(first !== undefined && second !== undefined);
+  told.ask(first);
+  told.pass();
+  told.grant(() => ({ granted: 1, sharers: 3 }));
+  told.ask(second);
+  told.pass();
+  const elsewhere = told.quotas('100/s', 'shop/other');
+  told.ask(elsewhere);
+  told.pass();
+  assert.deepEqual(
+    told.sent.map(({ sharers }) => sharers),
+    [undefined, 3, undefined],
+  );
+});

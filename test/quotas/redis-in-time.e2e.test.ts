@@ -3,7 +3,11 @@ import { type TestContext, test } from 'node:test';
 import { draw } from '../../control-plane/quotas/quota-store.contract.fixture.ts';
 import type { QuotaStore } from '../../control-plane/quotas/quota-store.ts';
 import { openRedisStore } from '../../control-plane/quotas/redis-store.ts';
-import { timedStoreContract } from '../../control-plane/quotas/timed-store.contract.fixture.ts';
+import {
+  type TestedStore,
+  timedStoreContract,
+  youngStoreContract,
+} from '../../control-plane/quotas/timed-store.contract.fixture.ts';
 import type { QuotaDraw } from '../../protocol/quotas/memory-quotas.ts';
 import { parseStoreAddress } from '../../protocol/quotas/store-address.ts';
 import type { RateLimit } from '../../protocol/traffic-policy.ts';
@@ -31,7 +35,7 @@ async function storeBy(
       async () => (await store.draw(service, 'before', false, nothing).catch(() => undefined)) !== undefined,
     );
     // A script that Redis does not know yet is sent twice: later the clock of the test would go back by it.
-    store.contact(service, ['before']);
+    store.contact(service, [{ name: 'before', told: 0 }]);
     store.leave(service, 'before');
     for (let i = 0; i < 3; i++) await store.draw(service, 'after', false, nothing);
     store.leave(service, 'after');
@@ -39,20 +43,35 @@ async function storeBy(
   return store;
 }
 
+/** Of the clocks of tests, in ms. */
+const START_MS = 1_700_000_000_000;
+
 timedStoreContract('Redis', async (context) => {
-  let nowMs = 1_700_000_000_000;
-  const store = await storeBy(context, () => nowMs, 't/app', 't/other');
-  nowMs += 10 * 86_400_000; // so long that all is whole
+  const clock = { nowMs: START_MS };
+  const store = await storeBy(context, () => clock.nowMs, 't/app', 't/other');
+  clock.nowMs += 10 * 86_400_000; // so long that all is whole
+  return inTime(store, clock);
+});
+
+youngStoreContract('Redis', async (context) => {
+  const clock = { nowMs: START_MS };
+  return inTime(await storeBy(context, () => clock.nowMs, 't/other'), clock);
+});
+
+function inTime(store: QuotaStore, clock: { nowMs: number }): TestedStore {
   return {
     store,
     async pass(ms, ...members) {
       for (let left = ms; left > 0; left -= 100) {
-        nowMs += Math.min(100, left);
-        store.contact('t/app', members);
+        clock.nowMs += Math.min(100, left);
+        store.contact(
+          't/app',
+          members.map((name) => ({ name, told: 0 })),
+        );
       }
     },
   };
-});
+}
 
 test("Redis' clock that goes back an hour frees no place that is held, nor holds one for an hour", async (context) => {
   let nowMs = 2_000_000_000;
@@ -126,7 +145,7 @@ test("Redis' clock that goes back a minute makes nothing free, and starves nobod
   const pass = (ms: number): void => {
     for (let left = ms; left > 0; left -= 100) {
       nowMs += 100;
-      store.contact('t/app', ['a']);
+      store.contact('t/app', [{ name: 'a', told: 0 }]);
     }
   };
   const get = async (algorithm: RateLimit['algorithm'], want: number): Promise<number> => {

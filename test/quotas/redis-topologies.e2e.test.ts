@@ -122,7 +122,7 @@ test('a user of ACL who may do what is documented and no more, by TLS with a cer
     ...files,
   });
   await keepsQuotas(store);
-  store.contact('t/app', ['a']);
+  store.contact('t/app', [{ name: 'a', told: 0 }]);
   store.leave('t/app', 'a');
   await until('places of who left', async () => (await granted(store, draw('concurrent 100', 100))) === 100);
   const told: unknown[] = [];
