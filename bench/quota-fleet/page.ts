@@ -39,7 +39,7 @@ export function pageOf(figures: Figures): string {
 and one Redis; the quota is ${quota}. ${cores} cores of ${processor}; the load of the machine was ${load.toFixed(1)}: above the number
 of cores it is others that are measured too. A burst that was saved up is used up before each phase; what is used beyond
 100 % is what was left of it. "The process was late" is the worst delay of the sidecars' own timers: who waits, waits
-so much longer than the 35 ms after which a sidecar decides by itself.
+so much longer than the 30 ms after which a sidecar decides by itself.
 
 ${lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}
 ${rows.map(changesOf).join('')}`;

@@ -4,7 +4,7 @@ import type { Log } from '../log.ts';
 import { StoreOutage } from './quota-store.ts';
 import type { Script } from './scripts.ts';
 
-/** Redis has so long to answer, in ms: the sidecar's request waits 35 at most. */
+/** Redis has so long to answer, in ms: the sidecar's request waits 30 at most. */
 const ANSWER_MS = 25;
 /** As long as what is late is not later than this, in ms, others are still sent. */
 const BEHIND_MS = 50;

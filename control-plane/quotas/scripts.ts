@@ -360,8 +360,9 @@ end
 -- What fair-share.ts does.
 local function fair_share(b, free, since)
   local back = b.rate * math.min(math.max(0, since), ${LEASE_MS})
-  local left = math.min(free - b.rate * b.life / 2, b.rate * ${LEASE_MS}) / 2
-  return math.max(1, math.floor(free / b.sharers), math.floor(back / b.sharers), math.floor(left))
+  local beyond = free - math.floor(b.rate * b.life / 2 * (1 - 1 / b.sharers))
+  local left = math.min(beyond, b.rate * ${LEASE_MS}) / 2
+  return math.max(1, math.floor(beyond / b.sharers), math.floor(back / b.sharers), math.floor(left))
 end
 local function pause(b, missing)
   if exact or missing <= 0 then return 0 end

@@ -175,7 +175,7 @@ export function timedStoreContract(name: string, open: Open): void {
       await get(store, 'a', limit, 0, { back: [{ count: 30, drawnMs: atMs }] });
       const again = await get(store, 'b', limit, 1000);
       assert.ok(
-        again.granted >= 10 && again.granted <= 30,
+        again.granted >= 9 && again.granted <= 30,
         `${limit.algorithm}: ${again.granted} of ${granted}`,
       );
       await pass(150, 'a', 'b');
@@ -236,7 +236,7 @@ export function timedStoreContract(name: string, open: Open): void {
     assert.equal((await get(store, 'a', bucket, 0)).sharers, 2);
     assert.equal((await get(store, 'b', bucket, 0)).sharers, 2);
     const { granted } = await get(store, 'c', bucket, 1000);
-    assert.equal(granted, 23); // a third of 70
+    assert.equal(granted, 22); // a third of 70 but for 3 in reserve
     store.leave(SERVICE, 'b');
     store.leave(SERVICE, 'c');
     assert.equal((await get(store, 'a', bucket, 0)).sharers, 1);

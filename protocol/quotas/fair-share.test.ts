@@ -2,20 +2,27 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fairShare, pauseMs } from './fair-share.ts';
 
-/** 10 a ms, leases of 100 ms: a reserve of 500. */
+/** 10 a ms, leases of 100 ms: a reserve of up to 500. */
 const shared = { rate: 10, lifeMs: 100 };
 
-test('an even part of what is there, or of what came back since the last draw', () => {
-  assert.equal(fairShare(450, shared, 10, 0), 45);
+test('an even part of what came back since the last draw', () => {
   assert.equal(fairShare(0, shared, 10, 60), 60);
   assert.equal(fairShare(0, shared, 10, 5_000), 100);
   assert.equal(fairShare(0, shared, 10, -5), 1);
 });
 
+test('who asks more often gets no more of what is kept in reserve', () => {
+  assert.equal(fairShare(450, shared, 10, 20), 20);
+});
+
+test('who is alone gets all', () => {
+  assert.equal(fairShare(450, shared, 1, 0), 450);
+});
+
 test('what others leave is for anybody, half of it, but for a reserve', () => {
-  assert.equal(fairShare(900, shared, 100, 50), 200);
+  assert.equal(fairShare(895, shared, 100, 50), 200);
   assert.equal(fairShare(5_000, shared, 100, 50), 500);
-  assert.equal(fairShare(520, shared, 100, 50), 10);
+  assert.equal(fairShare(515, shared, 100, 50), 10);
 });
 
 test('of a quota of which hardly anything comes back there is an even part, and never less than one', () => {

@@ -12,7 +12,7 @@ import { type Drawer, DrawnQuota, type Told } from './drawn-quota.ts';
 import type { QuotaLink } from './quota-link.ts';
 
 /** No request waits longer for the store, in ms: 50 with what a busy process may be late. */
-const MAX_WAIT_MS = 35;
+const MAX_WAIT_MS = 30;
 const TEND_MS = 25;
 /** Subjects that nobody uses are forgotten at every so many of these. */
 const FORGET_EVERY = 40;

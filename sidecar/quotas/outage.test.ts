@@ -64,11 +64,11 @@ test('a silent store: nobody waits longer than 50 ms', (context) => {
   const told = toldQuotas(context);
   const quotas = told.quotas('100/s on-outage allow');
   const asked = told.ask(quotas);
-  told.pass(30);
+  told.pass(25);
   assert.equal(asked.result, 'waits');
   told.pass(10);
   assert.equal(asked.result, 'admitted');
-  assert.match(asked.accounts[0]?.outage ?? '', /did not answer within 35 ms/);
+  assert.match(asked.accounts[0]?.outage ?? '', /did not answer within 30 ms/);
   assert.equal(told.ask(quotas).result, 'admitted');
 });
 
