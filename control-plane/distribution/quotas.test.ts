@@ -115,12 +115,12 @@ test('a sidecar beside an endpoint draws until the quota is used up, and all sid
   const first = await drawer('t/app');
   const second = await drawer('t/app');
   assert.equal(await first.granted(50), 50);
-  // Of the 40 that are left of 100 - 100 ms' worth, half are for each of two.
-  assert.equal(await second.granted(50), 20);
-  assert.equal(await first.granted(100), 10);
+  // Of the 40 that are left of 100 - 100 ms' worth, half are for each of two, but for 2 in reserve.
+  assert.equal(await second.granted(50), 19);
+  assert.equal(await first.granted(100), 9);
   assert.deepEqual(
     { ...server.numbers.quotas, drawing: server.numbers.drawing },
-    { messages: 3, draws: 3, granted: 80, returned: 0, exhausted: 0, outages: 0, refused: 0, drawing: 2 },
+    { messages: 3, draws: 3, granted: 78, returned: 0, exhausted: 0, outages: 0, refused: 0, drawing: 2 },
   );
 });
 
@@ -210,8 +210,8 @@ test('changed numbers are told to those who draw, and hold from then on', async 
     sidecar.replies.find(({ type }) => type === 'changed'),
     { type: 'changed', quota: QUOTA, tokens: 60, perMs: 1000, burst: 60 },
   );
-  // 40 were left of 90, and more than 54 would not be kept of a burst of 60.
-  assert.equal(await sidecar.granted(50), 40);
+  // 54 are kept of a burst of 60, and 50 of them are used.
+  assert.equal(await sidecar.granted(50), 4);
 });
 
 test('a service is followed while sidecars draw on it', async (context) => {

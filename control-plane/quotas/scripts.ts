@@ -157,9 +157,11 @@ local kinds = {}
 local bucket = {}
 kinds['token-bucket'] = bucket
 function bucket.read(b)
-  local got = redis.call('HMGET', b.key, 'level', 'at', 'rested', 'out', 'before', 'slot')
+  local got = redis.call('HMGET', b.key, 'level', 'at', 'rested', 'out', 'before', 'slot', 'whole')
   b.level, b.at, b.rested = tonumber(got[1] or math.huge), tonumber(got[2] or -1e15), tonumber(got[3] or -1e15)
   b.out, b.before, b.slot = tonumber(got[4] or 0), tonumber(got[5] or 0), tonumber(got[6] or 0)
+  b.whole = b.capacity
+  b.level = b.level + b.whole - tonumber(got[7] or b.whole)
   if b.at > now + LATER then
     b.level, b.at, b.rested, b.out, b.before, b.slot, b.mended = 0, now, -1e15, 0, 0, 0, true
   end
@@ -205,7 +207,7 @@ end
 function bucket.reset(b) return math.max(0, (b.burst - b.level) / b.rate) end
 function bucket.write(b)
   redis.call('HSET', b.key, 'level', num(b.level), 'at', num(b.at), 'rested', num(b.rested), 'out', num(b.out),
-    'before', num(b.before), 'slot', num(b.slot))
+    'before', num(b.before), 'slot', num(b.slot), 'whole', num(b.whole))
   kept(b.key, bucket.reset(b))
 end
 

@@ -313,6 +313,14 @@ export function timedStoreContract(name: string, open: Open): void {
     assert.equal(granted, 8);
   });
 
+  contract('control planes that do not agree on a limit yet use it up no sooner', async (store) => {
+    const small = { ...bucket, tokens: 50, burst: 50 };
+    assert.equal((await get(store, 'a', bucket, 10)).granted, 10);
+    for (let round = 0; round < 10; round++)
+      for (const limit of [small, bucket]) await get(store, 'a', limit, 0);
+    assert.equal((await get(store, 'a', bucket, 1000)).granted, 80);
+  });
+
   contract(
     'of random draws no window ever holds more than the quota, nor an estimate twice as much',
     async (store, { pass }) => {

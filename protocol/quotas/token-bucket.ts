@@ -19,6 +19,8 @@ export class TokenBucket implements Bucket {
   private restedMs = -1e15;
   private rate = 0;
   private capacity = 0;
+  /** The capacity when all of the quota is the store's to decide on. */
+  private whole = 0;
   private burst = 0;
   /** Tokens debited in this slot of time and in the one before, as far as they can be given back. */
   private outstanding = 0;
@@ -30,6 +32,7 @@ export class TokenBucket implements Bucket {
     this.rate = terms.rate;
     this.slotMs = terms.returnMs;
     this.turn(nowMs);
+    this.resize(terms.capacity);
     this.capacity = terms.capacity * part;
     this.shrink();
     for (const span of spans) if (span.untilMs > this.atMs) this.fill(terms.burst, span.part, span.untilMs);
@@ -38,6 +41,12 @@ export class TokenBucket implements Bucket {
     const room = Math.max(0, this.capacity - this.level);
     this.outstanding = Math.min(this.outstanding, room);
     this.outstandingBefore = Math.min(this.outstandingBefore, room - this.outstanding);
+  }
+
+  /** The limit has other numbers: what was used lately counts in the new ones. */
+  private resize(whole: number): void {
+    if (this.whole > 0) this.level += whole - this.whole;
+    this.whole = whole;
   }
 
   /** More in it than it holds, and not at rest: it became smaller, and what was used lately counts in the smaller one. */
