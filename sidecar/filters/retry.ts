@@ -24,7 +24,7 @@ export function mayRepeat({ hedge, retries }: TrafficSettings, method: string, i
 
 /** What an attempt failed of. */
 export interface AttemptFailure {
-  readonly kind: 'connect' | 'refused' | 'reset' | 'status' | 'try-timeout';
+  readonly kind: 'connect' | 'refused' | 'not-run' | 'reset' | 'status' | 'try-timeout';
   readonly status: number;
   /** The connection had served before and no byte of an answer came: the server had closed it meanwhile. */
   readonly stale: boolean;
@@ -34,7 +34,7 @@ export interface AttemptFailure {
 
 /** Whether the request has surely not run: nothing came of it that another attempt could double. */
 export function hasNotRun({ kind }: AttemptFailure): boolean {
-  return kind === 'connect' || kind === 'refused';
+  return kind === 'connect' || kind === 'refused' || kind === 'not-run';
 }
 
 /**
@@ -73,6 +73,7 @@ function repeats(retries: RetryPolicy, failure: AttemptFailure, method: string):
 function namedCondition(retries: RetryPolicy, failure: AttemptFailure, method: string): string | undefined {
   const { on } = retries;
   if (failure.kind === 'connect') return on.includes('connect') ? 'connect' : undefined;
+  if (failure.kind === 'not-run' && on.includes('connect')) return "connect of the server's sidecar";
   if (failure.kind === 'refused') return refusedCondition(on);
   if (failure.stale && mayRunTwice(retries, method)) return 'stale connection';
   if (failure.kind === 'reset') return on.includes('reset') ? 'reset' : undefined;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_SETTINGS } from '../../protocol/default-settings.ts';
 import { streamHead } from '../../test/fixture/stream-head.ts';
 import { HTTP_2 } from '../http/message-head.ts';
 import { NO_ERROR } from '../http2/error-codes.ts';
@@ -197,4 +198,51 @@ test('a request that comes too late is no probe of an endpoint that is half-open
   script.request('GET', '', 'tulle-timeout-ms: 0');
   assert.match(script.client.answer?.text ?? '', /deadline-exceeded/);
   assert.equal(cluster.pick(undefined), first);
+});
+
+const ONCE = { retries: { ...DEFAULT_SETTINGS.retries, attempts: 0 } };
+const RESETS = { retries: { ...DEFAULT_SETTINGS.retries, attempts: 1, on: ['reset'] as const } };
+const NOT_RUN = ['tulle-reason: connect-failed', 'tulle-not-run: connect-failed'];
+
+test('a POST whose endpoint says that its application was not there goes elsewhere, since it has not run', (context) => {
+  const script = scriptedRelay(context, { version: HTTP_2 });
+  for (const endpoint of script.cluster.endpoints) endpoint.identity = 't/app';
+  script.request('POST', 'pay');
+  const first = script.last;
+  first.connect();
+  first.answer(503, ...NOT_RUN);
+  assert.notEqual(script.last.endpoint, first.endpoint);
+  script.last.connect();
+  script.last.answer(200);
+  assert.deepEqual([script.calls.length, script.last.body, script.client.answer?.status], [2, 'pay', 200]);
+});
+
+test('a server outside the mesh is not believed that a POST has not run', (context) => {
+  const script = scriptedRelay(context, { version: HTTP_2 });
+  script.request('POST', 'pay');
+  script.last.connect();
+  script.last.answer(503, ...NOT_RUN);
+  assert.deepEqual([script.calls.length, script.client.answer?.status], [1, 503]);
+});
+
+test('who cannot connect to the application here tells callers in the mesh, and strangers nothing', (context) => {
+  for (const mtls of [true, false]) {
+    const script = scriptedRelay(context, { kind: 'inbound', endpoints: ['app:1'], settings: ONCE });
+    script.request('POST', 'pay');
+    script.relay.exchange.mtls = mtls;
+    script.last.connectFails();
+    assert.equal(/tulle-not-run: connect-failed/.test(script.client.answer?.text ?? ''), mtls);
+  }
+});
+
+test('a request that may have run before its application was gone is not said to have not run', (context) => {
+  const script = scriptedRelay(context, { kind: 'inbound', endpoints: ['app:1'], settings: RESETS });
+  script.request('GET');
+  script.relay.exchange.mtls = true;
+  script.last.connect();
+  script.last.fail();
+  script.pass(1_000);
+  script.last.connectFails();
+  assert.deepEqual([script.calls.length, script.client.answer?.status], [2, 503]);
+  assert.doesNotMatch(script.client.answer?.text ?? '', /tulle-not-run/);
 });

@@ -448,7 +448,11 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     const retry = retryable ? this.allowRetry(failure, undefined, nowMs) : undefined;
     if (retry !== undefined && cluster !== undefined) this.retry(cluster, retry, nowMs);
     else if (failure.kind === 'refused' && this.passesRefusal) this.refuse(otherwise);
-    else this.answer(otherwise);
+    else {
+      if (failure.kind === 'connect' && retryable)
+        this.host.retryChain.onConnectFailed(this.exchange, otherwise.code);
+      this.answer(otherwise);
+    }
   }
 
   /** Another attempt, at once or after a wait. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { exchangeFor } from '../../test/fixture/request-exchange.ts';
+import { exchangeFor, headOf } from '../../test/fixture/request-exchange.ts';
 import { UNMARKED } from './request-marks.ts';
 import { RetryChain } from './retry-chain.ts';
 
@@ -56,4 +56,10 @@ test('a peer that sends ids without end fills no memory', () => {
   assert.equal(chain.marksOf(request('r0'), UNMARKED), UNMARKED, 'the oldest made room');
   assert.equal(chain.gaveUpFor(request('r0')), false);
   assert.equal(chain.gaveUpFor(request('r9999')), true);
+});
+
+test('an application that claims that a request has not run, so that it is sent again, is not heard', () => {
+  const head = headOf('response', 'HTTP/1.1 503 X\r\ntulle-not-run: connect-failed\r\n\r\n');
+  new RetryChain().onFailure(request('a'), head);
+  assert.equal(head.get('tulle-not-run'), undefined);
 });

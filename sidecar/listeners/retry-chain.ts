@@ -8,6 +8,12 @@ import { joined, type RequestMarks, UNMARKED } from './request-marks.ts';
  */
 export const NO_RETRY_FIELD = 'tulle-no-retry';
 
+/**
+ * On a failure, from callee to caller: its application could not be connected to, so the request has surely not run. The
+ * value is the reason code.
+ */
+export const NOT_RUN_FIELD = 'tulle-not-run';
+
 /** Whether callers would only multiply what was retried, or refused to be: a retry of theirs is not wanted. */
 function givesUp(by: Withheld): boolean {
   return by === 'exhausted' || by === 'budget' || by === 'callee';
@@ -53,10 +59,18 @@ export class RetryChain {
     if (withheld !== 'callee') exchange.responseFields += `${NO_RETRY_FIELD}: ${withheld}\r\n`;
   }
 
+  /** No connection to the application here: the caller in the mesh may try elsewhere, be it a POST. Not so if an attempt before may have run. */
+  onConnectFailed(exchange: Exchange, code: string): void {
+    if (exchange.listener === 'inbound' && exchange.mtls && exchange.attempts.length === 1)
+      exchange.responseFields += `${NOT_RUN_FIELD}: ${code}\r\n`;
+  }
+
   /** A failure is passed on. Strangers are told nothing of retries; a caller in the mesh is, of those made for it below. */
   onFailure(exchange: Exchange, head: MessageHead): void {
     const { listener, grpc, mtls } = exchange;
     if (listener === 'gateway') head.remove(NO_RETRY_FIELD);
+    // An application cannot say so of itself: it has the request.
+    head.remove(NOT_RUN_FIELD);
     if (listener === 'inbound' && mtls && (grpc || head.status >= 500) && this.gaveUpFor(exchange))
       exchange.responseFields += `${NO_RETRY_FIELD}: below\r\n`;
   }

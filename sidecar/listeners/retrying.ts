@@ -4,7 +4,7 @@ import type { MessageHead } from '../http/message-head.ts';
 import { type Plan, retryBudgetOf } from '../routing/plan.ts';
 import { backoffMs, fullJitterMs } from './backoff.ts';
 import { askedPauseMs, LONGEST_PAUSE_MS, NEVER } from './retry-after.ts';
-import { NO_RETRY_FIELD } from './retry-chain.ts';
+import { NO_RETRY_FIELD, NOT_RUN_FIELD } from './retry-chain.ts';
 
 /** An attempt failed: is there to be another? */
 export interface RetryQuestion {
@@ -43,7 +43,10 @@ export interface NoRetry {
 }
 
 /** Takes one retry out of the budget if there is to be one; nothing is taken for one that is not made. */
-export function decideRetry(question: RetryQuestion): Retry | NoRetry {
+export function decideRetry(asked: RetryQuestion): Retry | NoRetry {
+  const question = hasNotRunThere(asked)
+    ? { ...asked, failure: { ...asked.failure, kind: 'not-run' as const } }
+    : asked;
   const { plan, exchange, failure, retry, nowMs } = question;
   const { attempts } = plan.settings.retries;
   const callee = calleeSays(question);
@@ -63,6 +66,11 @@ export function decideRetry(question: RetryQuestion): Retry | NoRetry {
     return { by: 'budget', words: `the retry budget of ${exchange.service} is used up` };
   }
   return { condition, pauseMs };
+}
+
+/** A mesh peer says that its application was not there. */
+function hasNotRunThere({ head, fromMesh }: RetryQuestion): boolean {
+  return fromMesh && head?.get(NOT_RUN_FIELD) !== undefined;
 }
 
 /** A mesh peer's word counts even where this hop would not have retried: it is handed on. */
@@ -94,7 +102,7 @@ function notNamed({ plan, exchange, failure }: RetryQuestion): NoRetry {
 }
 
 function whatFailed({ kind, status, grpc }: AttemptFailure): string {
-  if (kind !== 'status') return kind;
+  if (kind !== 'status' && kind !== 'not-run') return kind;
   return grpc === undefined ? String(status) : String(grpc);
 }
 
@@ -111,7 +119,8 @@ function hindered(question: RetryQuestion, condition: string): NoRetry | undefin
 /** What has surely not run is tried elsewhere at once; the rest waits. */
 function pauseBefore({ plan, failure, retry, elsewhere }: RetryQuestion): number {
   if (plan.backoffMs !== undefined) return backoffMs(plan.backoffMs, retry);
-  const atOnce = failure.kind === 'connect' ? elsewhere : hasNotRun(failure) || failure.stale;
+  const isThere = failure.kind !== 'connect' && failure.kind !== 'not-run';
+  const atOnce = isThere ? hasNotRun(failure) || failure.stale : elsewhere;
   if (retry === 1 && atOnce) return 0;
   return fullJitterMs(plan.settings.retries.backoff, retry);
 }
