@@ -85,7 +85,7 @@ class RequestedIdentity implements IdentitySource {
         { error: this.error },
         this.identity === undefined ? 'no certificate yet' : 'the certificate could not be renewed yet',
       );
-      this.again(requestPauseMs(this.failures++, this.valid !== undefined));
+      this.again(requestPauseMs(this.failures++, (this.valid?.notAfter ?? 0) - Date.now()));
     }
   }
 

@@ -229,9 +229,10 @@ export class Transport {
     socket.on('error', onError).on('end', onEnd).on('drain', onDrain).on('close', onClose);
   }
 
-  /** By the socket: an error, which `close` follows. */
+  /** By the socket: an error. Of bytes that are no TLS Node tells in passing and keeps the socket, for the next to fail on. */
   failed(error: Error): void {
-    this.error = error;
+    this.error ??= error;
+    this.destroy();
   }
 
   /** By the socket: the peer's FIN. */

@@ -103,3 +103,13 @@ test('without a certificate of our own nothing is opened, and the reason is told
   );
   assert.equal(refusal, 'this proxy has no certificate yet');
 });
+
+test('a proxy whose own certificate has ended sends nothing: its peer would refuse it only after the request', async (context) => {
+  const { address } = await server(context, await authority.identity('t/app'));
+  const own = await authority.identity('t/web');
+  const connector = mtlsConnector(address, 't/app', () => ({ ...own, notAfter: Date.now() - 1 }));
+  assert.deepEqual(await opened(context, connector), {
+    reused: false,
+    refusal: 'the certificate of this proxy has ended',
+  });
+});

@@ -30,6 +30,8 @@ export function mtlsConnector(
   const start = (alpn: string[], how: Partial<ConnectionOptions & TcpNetConnectOpts>): TLSSocket | Socket => {
     const identity = current();
     if (identity === undefined) return failing('this proxy has no certificate yet');
+    // The peer would refuse it once the request is on its way (TLS 1.3), and nobody could say that it has not run.
+    if (Date.now() >= identity.notAfter) return failing('the certificate of this proxy has ended');
     if (sessionOf !== identity || Date.now() >= verifiedUntil) [session, sessionOf] = [undefined, identity];
     const options: ConnectionOptions = {
       secureContext: clientContext(identity),
