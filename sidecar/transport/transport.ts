@@ -229,10 +229,13 @@ export class Transport {
     socket.on('error', onError).on('end', onEnd).on('drain', onDrain).on('close', onClose);
   }
 
-  /** By the socket: an error. Of bytes that are no TLS Node tells in passing and keeps the socket, for the next to fail on. */
+  /**
+   * By the socket: an error, which `close` follows; but of bytes that are no TLS Node tells in passing and keeps the socket,
+   * for the next message to fail on. Other libraries of OpenSSL only leave behind what a peer's certificate lacked.
+   */
   failed(error: Error): void {
     this.error ??= error;
-    this.destroy();
+    if ('library' in error && error.library === 'SSL routines') this.destroy();
   }
 
   /** By the socket: the peer's FIN. */
