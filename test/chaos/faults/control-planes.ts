@@ -1,6 +1,6 @@
 import { until } from '../../fixture/wait.ts';
 import { nowMs } from '../evidence.ts';
-import { type ChaosMesh, certificateLeftMs } from '../mesh.ts';
+import { type ChaosMesh, certificateLeftMs, RECOVERY_MS } from '../mesh.ts';
 import type { Part } from '../part.ts';
 import { type Fault, killAll, pause } from './fault.ts';
 
@@ -60,6 +60,17 @@ async function endingOf(sidecar: Part): Promise<Ending[]> {
   return typeof leftMs === 'number' ? [{ name: sidecar.name, sidecar, endMs: nowMs() + leftMs }] : [];
 }
 
+function untilRenewed({ name, sidecar, endMs }: Ending): Promise<void> {
+  const isRenewed = async (): Promise<boolean> => {
+    const leftMs = await certificateLeftMs(sidecar);
+    return typeof leftMs === 'number' && nowMs() + leftMs > endMs + EARLY_MS;
+  };
+  return until(`${name} to have another certificate`, isRenewed, RECOVERY_MS);
+}
+
+/** Who has not got another certificate so long after control planes began to come back is ill for it. */
+const RENEWED_MS = 20_000;
+
 /** Handshakes that began with certificates that had ended hang until their time limit, and requests with them. */
 const HANDSHAKE_MS = 10_000;
 
@@ -80,11 +91,16 @@ export const expireCertificates: Fault = {
       const endings = await endingsOf(mesh);
       const third = endings[Math.floor(endings.length / 3)];
       const backMs = Math.max(nowMs(), third?.endMs ?? 0) + lastsMs;
+      // Control planes that are back have to start, and to be asked: more certificates end meanwhile.
       const ill = endings
-        .filter(({ endMs }) => endMs < backMs + EARLY_MS)
-        .map(({ name, sidecar, endMs }) => ({
-          sidecar,
-          healed: mesh.impair('expire-certificates', [name], Math.max(0, endMs - EARLY_MS - nowMs())),
+        .filter(({ endMs }) => endMs < backMs + RENEWED_MS)
+        .map((ending) => ({
+          ...ending,
+          healed: mesh.impair(
+            'expire-certificates',
+            [ending.name],
+            Math.max(0, ending.endMs - EARLY_MS - nowMs()),
+          ),
         }));
       await pause(backMs - nowMs());
       const left = await Promise.all(ill.map(({ sidecar }) => certificateLeftMs(sidecar)));
@@ -92,9 +108,11 @@ export const expireCertificates: Fault = {
       await Promise.all(planes.map((part) => part.start()));
       mesh.isOrphaned = false;
       await Promise.all(
-        ill.map(async ({ sidecar, healed }) => {
-          await mesh.untilReady(sidecar);
-          healed(HANDSHAKE_MS);
+        ill.map(async ({ healed, ...ending }) => {
+          await untilRenewed(ending);
+          await mesh.untilReady(ending.sidecar);
+          const inTime = nowMs() < ending.endMs - EARLY_MS;
+          healed(inTime ? Number.NEGATIVE_INFINITY : HANDSHAKE_MS);
         }),
       );
       await mesh.untilAllReady();
