@@ -36,6 +36,17 @@ test('what never got to an application can be sent again, so that one healthy en
   assert.deepEqual(lost({ requests: [failed], impairments: [impairmentOf(['orders-0', 'orders-1'])] }), []);
 });
 
+test('a retry budget that is used up is an excuse only where a fault before this one can have used it up', () => {
+  const explanation = '  policy retry-budget refused: the retry budget of chaos/orders is used up\n';
+  const requests = [failedRequest({ startMs: 20_000, endMs: 20_050, explanation })];
+  const now = impairmentOf(['orders-0'], { fromMs: 19_900, toMs: 21_000 });
+  const before = impairmentOf(['orders-0', 'orders-1'], { fromMs: 9_000, toMs: 12_000 });
+  assert.deepEqual(lost({ requests, impairments: [now] }), ['r1']);
+  assert.deepEqual(lost({ requests, impairments: [{ ...before, toMs: 9_500 }, now] }), ['r1'], 'long ago');
+  assert.deepEqual(lost({ requests, impairments: [before] }), ['r1'], 'all are well');
+  assert.deepEqual(lost({ requests, impairments: [before, now] }), []);
+});
+
 test('endpoints that were ill one after the other left a healthy way at each moment', () => {
   const impairments = [
     impairmentOf(['orders-0'], { toMs: 140 }),

@@ -12,12 +12,17 @@ const NOT_RUN = new Set([
   'not-ready',
 ]);
 
+/** Retries are counted for so long (docs/traffic.md), in ms. */
+const BUDGET_MS = 10_000;
+const BUDGET_USED_UP = /the retry budget of \S+ is used up/;
+
 /** Why a request may have failed. */
 export interface Excuse {
   readonly rule:
     | 'its own sidecar was ill'
     | 'the machine had no time'
     | 'no endpoint was well'
+    | 'its retry budget was used up before'
     | 'it may have run';
   readonly faults: readonly string[];
 }
@@ -27,7 +32,8 @@ export interface Excuse {
  * its end, a fault impaired
  * - the sidecar or gateway that its client calls; or
  * - every endpoint of a service on its way, all at one moment; or
- * - one endpoint of a service on its way, if the request may have run there and is not repeated (`once`, `opaque`).
+ * - one endpoint of a service on its way, if the request may have run there and is not repeated (`once`, `opaque`); or
+ * - one endpoint of a service on its way, if another fault of that service had used up the retry budget just before.
  * A `safe` request has retries, so one impaired endpoint among healthy ones excuses nothing. A refusal by a quota where
  * there is none is excused by nothing.
  */
@@ -61,9 +67,15 @@ export function excuseOf(request: SentRequest, evidence: Evidence): Excuse | und
     const illAtOnce = allIll(all, during, startMs);
     if (illAtOnce !== undefined) return excuse('no endpoint was well', illAtOnce);
   }
-  if (of !== 'safe' && !neverRan(request)) {
-    const ill = during.filter(({ parts }) => parts.some((part) => endpoints.flat().includes(part)));
-    if (ill.length > 0) return excuse('it may have run', ill);
+  const isOnWay = ({ parts }: Impairment): boolean => parts.some((part) => endpoints.flat().includes(part));
+  const ill = during.filter(isOnWay);
+  if (of !== 'safe' && !neverRan(request) && ill.length > 0) return excuse('it may have run', ill);
+  if (ill.length > 0 && BUDGET_USED_UP.test(request.explanation ?? '')) {
+    const before = evidence.impairments.filter(
+      (one) => isOnWay(one) && one.fromMs < startMs - BUDGET_MS / 10 && one.toMs > startMs - BUDGET_MS,
+    );
+    const others = before.filter((one) => !ill.includes(one));
+    if (others.length > 0) return excuse('its retry budget was used up before', [...others, ...ill]);
   }
   const stalled = evidence.stalls.some(({ fromMs, toMs }) => fromMs <= endMs && toMs >= startMs);
   return TIMED.has(reason) && stalled ? excuse('the machine had no time', []) : undefined;
