@@ -70,15 +70,22 @@ export function excuseOf(request: SentRequest, evidence: Evidence): Excuse | und
   const isOnWay = ({ parts }: Impairment): boolean => parts.some((part) => endpoints.flat().includes(part));
   const ill = during.filter(isOnWay);
   if (of !== 'safe' && !neverRan(request) && ill.length > 0) return excuse('it may have run', ill);
-  if (ill.length > 0 && BUDGET_USED_UP.test(request.explanation ?? '')) {
-    const before = evidence.impairments.filter(
-      (one) => isOnWay(one) && one.fromMs < startMs - BUDGET_MS / 10 && one.toMs > startMs - BUDGET_MS,
-    );
-    const others = before.filter((one) => !ill.includes(one));
-    if (others.length > 0) return excuse('its retry budget was used up before', [...others, ...ill]);
-  }
+  const before = ill.length > 0 ? usedUpBefore(request, evidence.impairments.filter(isOnWay)) : [];
+  const others = before.filter((one) => !ill.includes(one));
+  if (others.length > 0) return excuse('its retry budget was used up before', [...others, ...ill]);
   const stalled = evidence.stalls.some(({ fromMs, toMs }) => fromMs <= endMs && toMs >= startMs);
   return TIMED.has(reason) && stalled ? excuse('the machine had no time', []) : undefined;
+}
+
+/** What can have used up the retry budget that the request lacked. */
+function usedUpBefore(
+  { startMs, explanation = '' }: SentRequest,
+  impairments: readonly Impairment[],
+): readonly Impairment[] {
+  if (!BUDGET_USED_UP.test(explanation)) return [];
+  return impairments.filter(
+    ({ fromMs, toMs }) => fromMs < startMs - BUDGET_MS / 10 && toMs > startMs - BUDGET_MS,
+  );
 }
 
 /** By its caller's own sidecar: what an endpoint's sidecar answers is a response, whatever it says. */
