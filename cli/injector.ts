@@ -1,3 +1,4 @@
+import { PULL_POLICIES } from '../control-plane/gateways/provisioning-options.ts';
 import { openCluster } from '../injector/cluster.ts';
 import { startInjector } from '../injector/main.ts';
 import {
@@ -12,8 +13,6 @@ import {
 } from './flags.ts';
 import { createLog } from './log.ts';
 import { onStop } from './stop.ts';
-
-const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'] as const;
 
 export interface InjectorFlags {
   image: string;

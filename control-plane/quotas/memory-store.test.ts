@@ -2,28 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openMemoryStore } from './memory-store.ts';
 import { draw, storeContract } from './quota-store.contract.fixture.ts';
-import { type TestedStore, timedStoreContract, youngStoreContract } from './timed-store.contract.fixture.ts';
+import { storeInTime, timedStoreContract, youngStoreContract } from './timed-store.contract.fixture.ts';
 
 storeContract('memory', async () => openMemoryStore({ bornMs: Number.NEGATIVE_INFINITY }));
 
 timedStoreContract('memory', async () => inTime(0));
 youngStoreContract('memory', async () => inTime(1_000_500));
 
-function inTime(bornMs: number): TestedStore {
-  let nowMs = 1_000_000;
-  const store = openMemoryStore({ now: () => nowMs, bornMs });
-  return {
-    store,
-    async pass(ms, ...members) {
-      for (let left = ms; left > 0; left -= 100) {
-        nowMs += Math.min(100, left);
-        store.contact(
-          't/app',
-          members.map((name) => ({ name, told: 0 })),
-        );
-      }
-    },
-  };
+function inTime(bornMs: number): ReturnType<typeof storeInTime> {
+  const clock = { nowMs: 1_000_000 };
+  return storeInTime(openMemoryStore({ now: () => clock.nowMs, bornMs }), clock);
 }
 
 test('a store that began without memory has nothing saved up, and fills from then on', async () => {

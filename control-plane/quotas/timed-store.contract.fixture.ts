@@ -8,10 +8,26 @@ import { seeded } from '../../test/fixture/seeded.ts';
 import type { QuotaStore } from './quota-store.ts';
 
 /** A store with a clock that the test moves. Its quotas are whole at the start. */
-export interface TestedStore {
+interface TestedStore {
   readonly store: QuotaStore;
   /** Lets time pass, in ms; who is named is in contact meanwhile. */
   pass(ms: number, ...members: string[]): Promise<void>;
+}
+
+/** `clock`: what the store goes by. */
+export function storeInTime(store: QuotaStore, clock: { nowMs: number }): TestedStore {
+  return {
+    store,
+    async pass(ms, ...members) {
+      for (let left = ms; left > 0; left -= 100) {
+        clock.nowMs += Math.min(100, left);
+        store.contact(
+          SERVICE,
+          members.map((name) => ({ name, told: 0 })),
+        );
+      }
+    },
+  };
 }
 
 type Open = (context: TestContext) => Promise<TestedStore>;

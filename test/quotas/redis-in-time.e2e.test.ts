@@ -4,7 +4,7 @@ import { draw } from '../../control-plane/quotas/quota-store.contract.fixture.ts
 import type { QuotaStore } from '../../control-plane/quotas/quota-store.ts';
 import { openRedisStore } from '../../control-plane/quotas/redis-store.ts';
 import {
-  type TestedStore,
+  storeInTime,
   timedStoreContract,
   youngStoreContract,
 } from '../../control-plane/quotas/timed-store.contract.fixture.ts';
@@ -50,28 +50,13 @@ timedStoreContract('Redis', async (context) => {
   const clock = { nowMs: START_MS };
   const store = await storeBy(context, () => clock.nowMs, 't/app', 't/other');
   clock.nowMs += 10 * 86_400_000; // so long that all is whole
-  return inTime(store, clock);
+  return storeInTime(store, clock);
 });
 
 youngStoreContract('Redis', async (context) => {
   const clock = { nowMs: START_MS };
-  return inTime(await storeBy(context, () => clock.nowMs, 't/other'), clock);
+  return storeInTime(await storeBy(context, () => clock.nowMs, 't/other'), clock);
 });
-
-function inTime(store: QuotaStore, clock: { nowMs: number }): TestedStore {
-  return {
-    store,
-    async pass(ms, ...members) {
-      for (let left = ms; left > 0; left -= 100) {
-        clock.nowMs += Math.min(100, left);
-        store.contact(
-          't/app',
-          members.map((name) => ({ name, told: 0 })),
-        );
-      }
-    },
-  };
-}
 
 test("Redis' clock that goes back an hour frees no place that is held, nor holds one for an hour", async (context) => {
   let nowMs = 2_000_000_000;
