@@ -10,7 +10,8 @@ import { CLUSTER_PREREQUISITES, ensurePrerequisites } from './prerequisites.ts';
  * `npm test [WORD ...]`: every test, or those of files whose path has one of the words.
  * `npm run test:unit`: without those that start processes (*.e2e.test.ts) or take whole protocols through whole
  * sidecars (test/*.test.ts, test/grpc, test/http2, test/resilience, test/websocket), for a quick look between two edits. Fails when a test fails, is
- * skipped or marked as to do, when a file has no test, when none ran, and when a process is left behind.
+ * skipped or marked as to do, when a file has no test, when none ran, when a file's process stays after its tests
+ * (`--file-seconds=N`: so long is waited), and when a process is left behind.
  * `npm run test:kubernetes`: those that need a Kubernetes (test/kubernetes), which `npm test` runs too where it is root:
  * elsewhere the closing lines say that they were left out. Only here is the cluster of $KUBECONFIG used, if there is
  * one: `npm test` must not install anything into a cluster that somebody works with.
@@ -31,6 +32,7 @@ interface Limits {
 
 const unitOnly = process.argv.includes('--unit');
 const kubernetesOnly = process.argv.includes('--kubernetes');
+const [, fileSeconds] = /^--file-seconds=(\d+)$/m.exec(process.argv.slice(2).join('\n')) ?? [];
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const files = globSync('**/*.test.ts', { exclude: ['**/node_modules/**', 'dist/**', '.cache/**'] })
   .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
@@ -107,16 +109,28 @@ async function runOnCluster(): Promise<void> {
   }
 }
 
-async function runFiles(files: string[], concurrency: number, limits: Limits = {}): Promise<void> {
-  if (files.length === 0) return;
-  const { fileMs = FILE_TIMEOUT_MS, allMs } = limits;
-  const signal = allMs === undefined ? undefined : AbortSignal.timeout(allMs);
+async function runFiles(files: readonly string[], concurrency: number, limits: Limits = {}): Promise<void> {
+  const { fileMs = fileSeconds === undefined ? FILE_TIMEOUT_MS : Number(fileSeconds) * 1000, allMs } = limits;
+  const untilMs = performance.now() + (allMs ?? Number.POSITIVE_INFINITY);
+  const waiting = [...files];
+  const runner = async (): Promise<void> => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
+      await runFile(file, Math.min(fileMs, untilMs - performance.now()));
+  };
+  await Promise.all(Array.from({ length: concurrency }, runner));
+}
+
+/** Node limits each test by `timeout`, but not a process that stays when all its tests are over. */
+async function runFile(path: string, limitMs: number): Promise<void> {
+  if (limitMs <= 0) {
+    problems.push(`${path}: there was no time left for it`);
+    return;
+  }
   const stream = run({
-    files,
-    concurrency,
-    timeout: fileMs,
+    files: [path],
+    timeout: limitMs,
     isolation: 'process',
-    ...(signal && { signal }),
+    signal: AbortSignal.timeout(limitMs + ENDING_MS),
   });
   stream.on('test:pass', ({ name, file, skip, todo, details }) => {
     if (skip !== undefined || todo !== undefined) problems.push(`${shown(file)}: skipped or to do: ${name}`);
@@ -133,9 +147,10 @@ async function runFiles(files: string[], concurrency: number, limits: Limits = {
     if ('failureType' in error && error.failureType === 'subtestsFailed') return;
     console.log(`FAILED ${shown(file)}: ${name}`);
     const output = isFile(name, file) ? (outputs.get(shown(file)) ?? '') : '';
-    problems.push(
-      `${shown(file)}: ${name}\n${indent(reason(error.cause ?? error))}\n${indent(output)}`.trimEnd(),
-    );
+    const why = isTimeout(error)
+      ? `its process did not end within ${seconds(limitMs + ENDING_MS)} s, be it that all tests in it are over`
+      : reason(error.cause ?? error);
+    problems.push(`${shown(file)}: ${name}\n${indent(why)}\n${indent(output)}`.trimEnd());
   });
   stream.on('test:stdout', ({ file, message }) => keep(file, message));
   stream.on('test:stderr', ({ file, message }) => keep(file, message));
@@ -161,6 +176,12 @@ function keep(file: string | undefined, message: string): void {
 /** Node reports a file as a test of its own when it has none, or when it fails as a whole. */
 function isFile(name: string, file: string | undefined): boolean {
   return shown(name) === shown(file);
+}
+
+/** Node gives the reason of the signal as it is, or as the cause of its own error. */
+function isTimeout(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error.name === 'TimeoutError' || isTimeout(error.cause);
 }
 
 async function waitForLeftovers(): Promise<Leftover[]> {

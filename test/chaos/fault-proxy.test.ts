@@ -97,6 +97,18 @@ test('a reset ends every connection as a reset', async (context) => {
   await until('the reset', () => peer.ended === 'ECONNRESET');
 });
 
+test('a connection whose end is on its way is closed by a reset, and keeps no process alive', async (context) => {
+  const proxy = await proxied(context);
+  const peer = await peerOf(context, proxy);
+  await echo(peer, 'hello');
+  const [link] = proxy.links;
+  assert.ok(link !== undefined);
+  const closed = once(link.near, 'close');
+  link.near.end();
+  proxy.reset();
+  await closed;
+});
+
 test('a link to a Unix socket passes bytes, and is reset', async (context) => {
   const path = join(temporaryFolder(context), 'echo.sock');
   const server = createServer((socket) => {

@@ -28,7 +28,7 @@ export class FaultProxy {
   /** Connections that were refused, broken or garbled, and pieces that were held up or lost, since the start. */
   felt = 0;
   private readonly server: Server;
-  private readonly links = new Set<Link>();
+  readonly links = new Set<Link>();
   private readonly target: () => string;
 
   private constructor(server: Server, address: string, target: () => string) {
@@ -62,10 +62,10 @@ export class FaultProxy {
   reset(): void {
     for (const { near, far } of this.links) {
       this.felt++;
-      near.resetAndDestroy();
+      reset(near);
       // A Unix socket knows no reset.
-      if (isPath(this.target())) far?.destroy();
-      else far?.resetAndDestroy();
+      if (far !== undefined && isPath(this.target())) far.destroy();
+      else if (far !== undefined) reset(far);
     }
   }
 
@@ -103,7 +103,7 @@ export class FaultProxy {
     if (this.weather.kind === 'refusing') {
       this.felt++;
       near.on('error', () => {});
-      near.resetAndDestroy();
+      reset(near);
       return;
     }
     const silent = this.weather.kind === 'silent';
@@ -173,6 +173,12 @@ export class FaultProxy {
 /** Of a Unix socket. */
 function isPath(target: string): boolean {
   return target.startsWith('/');
+}
+
+/** libuv resets nothing that has begun a shutdown: Node would never close it, and never end either. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** Whoever has ended its side already has given it up. */

@@ -84,6 +84,14 @@ for (const [what, text] of Object.entries({
   });
 }
 
+test('fails when the process of a file stays after its tests, and goes on with the others', () => {
+  const stays = `${PASSES}setInterval(() => {}, 1_000);\n`;
+  const { status, output } = runTests({ 'a.test.ts': stays, 'b.test.ts': PASSES }, '--file-seconds=1');
+  assert.match(output, /a\.test\.ts: a\.test\.ts\n +its process did not end within [\d.]+ s/);
+  assert.match(output, /2 passed, 1 failed\n$/);
+  assert.equal(status, 1);
+});
+
 test('fails when a process is left behind, even one without a parent, and ends it', () => {
   const leaves = `import { spawn } from 'node:child_process';
 import { test } from 'node:test';
