@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import { test } from 'node:test';
 import type { AilingEndpoint } from './fixture/ailing-endpoints.ts';
 import { askUntil, circuitMesh } from './fixture/circuit-mesh.ts';
+import { freePort } from './fixture/free-port.ts';
 import { until } from './fixture/wait.ts';
 
 const LIMIT = { timeout: 180_000 };
@@ -156,9 +157,8 @@ test(
   LIMIT,
   async (context) => {
     const server = createServer((_request, response) => response.end());
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const bound = server.address();
-    const port = bound !== null && typeof bound === 'object' ? bound.port : 0;
+    const port = await freePort();
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     const gone = { address: `127.0.0.1:${port}` };
     context.after(() => {
       server.close();

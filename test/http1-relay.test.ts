@@ -4,20 +4,13 @@ import { createServer, connect as netConnect } from 'node:net';
 import { test } from 'node:test';
 import { answering, rawBackend, twoAnswering } from './fixture/backend.ts';
 import { rawClient } from './fixture/client.ts';
+import { freePort } from './fixture/free-port.ts';
 import { appMesh, explain, relay, writeMesh } from './fixture/relay.ts';
 import { turn, until } from './fixture/wait.ts';
 
 const GET = 'GET /a HTTP/1.1\r\nHost: app\r\n\r\n';
 
 /** A port where nobody listens: it was free a moment ago. */
-async function deadAddress(): Promise<string> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const bound = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return `127.0.0.1:${bound !== null && typeof bound === 'object' ? bound.port : 1}`;
-}
-
 test('a request cut at every byte arrives as it was meant, and so does a response', async (context) => {
   const request =
     'POST /cut HTTP/1.1\r\nHost: app\r\nX-One: 1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\nX-T: 1\r\n\r\n';
@@ -341,7 +334,7 @@ test('a slow reader stops the writer, both ways, and nothing is lost or changed'
 test('an endpoint that refuses connections is passed over: the other answers, and the explanation says so', async (context) => {
   const backend = await answering();
   context.after(() => backend.close());
-  const dead = await deadAddress();
+  const dead = `127.0.0.1:${await freePort()}`;
   const proxy = await relay(
     context,
     appMesh([dead, backend.address], { 'tulle.dev/balance': 'round-robin' }),

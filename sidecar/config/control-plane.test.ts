@@ -196,7 +196,7 @@ test('more resources than a message may have are asked for in several', async (c
 });
 
 test('state() tells whether it is connected, to whom, and why not', async (context) => {
-  const dead = await deadAddress(context, authority);
+  const dead = await deadAddress();
   const plane = await standIn(context, authority);
   plane.onResources = () => {};
   const { subscription, reasons } = follow(context, [dead, plane.address]);
@@ -278,7 +278,7 @@ test('without a certificate nobody is asked; the first one starts the connection
 
 test('a new certificate says that a control plane is back: it is asked at once, however long it was away', async (context) => {
   context.mock.method(Math, 'random', () => 1e6); // it would wait for a day
-  const dead = await deadAddress(context, authority);
+  const dead = await deadAddress();
   const addresses = [dead];
   const source = new Given(identity);
   const { subscription } = follow(context, addresses, source);

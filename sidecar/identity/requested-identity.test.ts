@@ -114,7 +114,7 @@ test('once the certificate has ended, the token is read anew: it may have change
 });
 
 test('an authority that is away is told, the next one is asked, and then the error is gone', async (context) => {
-  const dead = await deadAddress(context, authority);
+  const dead = await deadAddress();
   const plane = await granting(context, NEVER_MS);
   const { source, told, failures } = requested(context, [dead, plane.address]);
   await until('the failure', () => failures.length > 0);

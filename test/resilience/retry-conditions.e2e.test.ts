@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { freePort } from '../fixture/free-port.ts';
 import { askHttp1, trafficPolicy } from '../fixture/two-ways.ts';
 import { until } from '../fixture/wait.ts';
 import { answerOk, answerStatus, rawGrpcServer } from '../grpc/raw-server.ts';
@@ -201,11 +201,7 @@ test(
   'by default an endpoint that refuses connections is passed over at once, whatever the method',
   LIMIT,
   async (context) => {
-    const refusing = createServer();
-    await new Promise<void>((resolve) => refusing.listen(0, '127.0.0.1', resolve));
-    const bound = refusing.address();
-    const gone = `127.0.0.1:${bound !== null && typeof bound === 'object' ? bound.port : 0}`;
-    await new Promise((resolve) => refusing.close(resolve));
+    const gone = `127.0.0.1:${await freePort()}`;
     const attempts: Attempts = new Map();
     const protocols = ['http', 'http2', 'grpc'] as const;
     const balance = { 'tulle.dev/balance': 'round-robin', 'tulle.dev/circuit-breaker': 'off' };
