@@ -59,7 +59,8 @@ export async function clusterControlPlane(flags: ControlPlaneFlags): Promise<voi
     ...(flags.namespaceSelector !== undefined && { namespaceSelector: flags.namespaceSelector }),
     log,
   });
-  const quotas = await openQuotaStore(store.address, redisSecrets(flags), { parts: store.parts }, log);
+  const memory = { parts: store.parts };
+  const quotas = await openQuotaStore(store.address, trustDomain, redisSecrets(flags), memory, log);
   const replica = await startInCluster({
     ...options,
     kubeConfig,

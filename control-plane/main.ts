@@ -6,7 +6,7 @@ import { openControlServer } from './distribution/server.ts';
 import type { Log } from './log.ts';
 import { openQuotaStore, type RedisSecrets } from './quotas/open-store.ts';
 import type { QuotaStore } from './quotas/quota-store.ts';
-import { openFileRegistry } from './registry/file-registry.ts';
+import { type FileRegistry, openFileRegistry } from './registry/file-registry.ts';
 
 export interface ControlPlaneOptions {
   /** The mesh.yaml to serve. */
@@ -39,7 +39,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
       ...(leafLifeMs !== undefined && { leafLifeMs }),
     });
     try {
-      const quotas = await openQuotas(registry.quotaStore, stateDir, redis, log);
+      const quotas = await openQuotas(registry, stateDir, redis, log);
       const server = await openControlServer(listen, authority, registry, log, { quotas }).catch(
         async (error: unknown) => {
           await quotas.close();
@@ -67,16 +67,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
 }
 
 async function openQuotas(
-  store: string,
+  { quotaStore, trustDomain }: FileRegistry,
   stateDir: string,
   redis: RedisSecrets,
   log: Log,
 ): Promise<QuotaStore> {
-  const address = parseStoreAddress(store);
+  const address = parseStoreAddress(quotaStore);
   if (typeof address === 'string') throw new Error(`quotas.store ${address}`);
   const memory =
     address.kind === 'memory' && isFirstStart(stateDir) ? { bornMs: Number.NEGATIVE_INFINITY } : {};
-  return openQuotaStore(address, redis, memory, log);
+  return openQuotaStore(address, trustDomain, redis, memory, log);
 }
 
 /** Nobody can have used anything of a quota before: all of each is there. Later starts begin with nothing saved up. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { request } from 'undici';
 import { startSmallMesh } from './fixture/small-mesh.ts';
 import { steadyLoad } from './fixture/steady-load.ts';
 import { until } from './fixture/wait.ts';
@@ -52,6 +53,21 @@ test('kill -9 of the control plane under load fails no request; its successor is
 
   await load.stop();
   assert.deepEqual(load.failures, []);
+});
+
+test('a control plane that froze does not hold up the first request to a service: the next one is asked', async (context) => {
+  const mesh = await startSmallMesh(context);
+  const frozen = mesh.controlPlane.ready.address ?? '';
+  const web = await mesh.startWeb(frozen, await mesh.addControlPlane());
+  await until(`a connection to ${frozen}`, async () => {
+    const { degraded } = await readiness(web.ready.admin);
+    return degraded.length === 0;
+  });
+  mesh.controlPlane.child.kill('SIGSTOP');
+  const { statusCode, body } = await request(`http://${web.ready.outbound}/`, {
+    headers: { host: 'orders' },
+  });
+  assert.deepEqual([statusCode, await body.text()], [200, 'orders']);
 });
 
 test('an instance that drains at SIGTERM after it left the registry fails no request', async (context) => {

@@ -28,8 +28,8 @@ export async function measureChanges(
 ): Promise<Row> {
   const listener = new Redis({ host: redis });
   const published: number[] = [];
-  listener.on('message', () => void published.push(fleet.nowMs));
-  await listener.subscribe('tulle:quotas:changed');
+  listener.on('pmessage', () => void published.push(fleet.nowMs));
+  await listener.psubscribe('tulle:quotas:*');
   const written: number[] = [];
   const run = await fleet.run(ROUNDS * ROUND_MS, demand, async () => {
     for (let round = 0; round < ROUNDS; round++) {

@@ -7,14 +7,15 @@ import type { RedisSettings } from './redis-connection.ts';
 /** What Redis is opened with, besides its address. */
 export type RedisSecrets = Omit<RedisSettings, 'address'>;
 
-/** Opens the store at an address. Redis need not be there yet; its client is loaded only if it is asked for. */
+/** Opens the store of a mesh at an address. Redis need not be there yet; its client is loaded only if it is asked for. */
 export async function openQuotaStore(
   address: StoreAddress,
+  trustDomain: string,
   redis: RedisSecrets,
   memory: MemoryStoreOptions,
   log: Log,
 ): Promise<QuotaStore> {
   if (address.kind === 'memory') return openMemoryStore(memory);
   const { openRedisStore } = await import('./redis-store.ts');
-  return openRedisStore({ address, ...redis }, log);
+  return openRedisStore({ address, trustDomain, ...redis }, log);
 }

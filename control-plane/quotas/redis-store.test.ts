@@ -19,7 +19,10 @@ async function storeOf(
 ): Promise<QuotaStore> {
   const address = parseStoreAddress(url);
   assert.ok(typeof address !== 'string' && address.kind !== 'memory', String(address));
-  const store = await openRedisStore({ address, ageless: true, answerMs: PATIENCE_MS, ...options }, SILENT);
+  const store = await openRedisStore(
+    { address, trustDomain: 'mesh.local', ageless: true, answerMs: PATIENCE_MS, ...options },
+    SILENT,
+  );
   context.after(() => store.close());
   await until(
     'Redis to answer',
@@ -81,6 +84,28 @@ test('Redis: draws that come together are one command, and each gets what it wou
   );
   const sent = store.numbers().commands - before;
   assert.ok(sent <= 3, `${sent} commands`);
+});
+
+test('Redis: a mesh of another name shares neither quotas nor news, though its services are called the same', async (context) => {
+  const url = `redis://${(await redisProcess(context)).address}`;
+  const one = await storeOf(context, url);
+  const other = await storeOf(context, url, { trustDomain: 'other.test' });
+  const all = [draw('100/d', 100)];
+  for (const store of [one, other]) {
+    const { grants } = await store.draw('t/app', 'a', false, all);
+    assert.equal(grants[0]?.granted, 100);
+  }
+  const heard: string[] = [];
+  const tells = (store: QuotaStore, tokens: number) => {
+    store.onAnnounced((_service, quotas) => heard.push(`${tokens} of ${quotas[0]?.tokens}`));
+    return () => store.announce('t/app', [{ quota: 't/app#0', tokens, perMs: 1_000, burst: 5 }]);
+  };
+  const both = [tells(one, 1), tells(other, 2)];
+  await until('news of both', () => {
+    for (const tell of both) tell();
+    return new Set(heard).size >= 2;
+  });
+  assert.deepEqual(new Set(heard), new Set(['1 of 1', '2 of 2']));
 });
 
 test('Redis: who waits for a store that is closed is told so', async (context) => {

@@ -13,7 +13,6 @@ import { CONTACT, DRAW, LEAVE } from './scripts.ts';
 
 /** Who draws on a service, and since when Redis remembers it, is kept for so long at least, in ms. */
 const MIN_TTL_MS = 3_600_000;
-const CHANNEL = 'tulle:quotas:changed';
 const MAX_NEWS = 64 * 1024;
 
 /** As a limit can be written. */
@@ -28,6 +27,8 @@ const newsSchema = z.strictObject({
 });
 
 export interface RedisStoreOptions extends RedisSettings {
+  /** Meshes of other names may use the same Redis, and have services of the same names. */
+  readonly trustDomain: string;
   /** For tests: the Redis is as if it had been there always, though it has just begun. */
   readonly ageless?: boolean;
   /** For tests: a time in ms in place of that of Redis. */
@@ -41,7 +42,7 @@ export interface RedisStoreOptions extends RedisSettings {
  */
 export async function openRedisStore(options: RedisStoreOptions, log: Log): Promise<QuotaStore> {
   const graceMs = options.ageless === true ? 0 : GRACE_MS;
-  return new RedisStore(await openRedis(options, log), graceMs, options.now);
+  return new RedisStore(await openRedis(options, log), options.trustDomain, graceMs, options.now);
 }
 
 /** A draw of one sidecar, to be answered. */
@@ -57,6 +58,8 @@ interface Asked {
 
 class RedisStore implements QuotaStore {
   private readonly redis: RedisConnection;
+  private readonly mesh: string;
+  private readonly channel: string;
   private readonly graceMs: number;
   private readonly now: (() => number) | undefined;
   private readonly batches = new Batches<Asked>((service, batch) => this.run(service, batch));
@@ -64,11 +67,13 @@ class RedisStore implements QuotaStore {
   private draws = 0;
   private readonly listeners: ((service: ServiceKey, quotas: readonly AnnouncedQuota[]) => void)[] = [];
 
-  constructor(redis: RedisConnection, graceMs: number, now: (() => number) | undefined) {
+  constructor(redis: RedisConnection, mesh: string, graceMs: number, now: (() => number) | undefined) {
     this.redis = redis;
+    this.mesh = mesh;
+    this.channel = `tulle:quotas:${mesh}:changed`;
     this.now = now;
     this.graceMs = graceMs;
-    redis.subscribe(CHANNEL, (message) => this.onNews(message));
+    redis.subscribe(this.channel, (message) => this.onNews(message));
   }
 
   draw(
@@ -94,10 +99,10 @@ class RedisStore implements QuotaStore {
 
   /** One script for all. */
   private async drawAll(service: ServiceKey, batch: readonly Asked[]): Promise<void> {
-    const keys = [`${nameOf(service)}:here`, `${nameOf(service)}:members`];
+    const keys = this.presenceOf(service);
     for (const { draws } of batch)
       for (const { quota, subject } of draws) {
-        const key = bucketKey(service, quota, subject);
+        const key = this.bucketKey(service, quota, subject);
         keys.push(key, `${key}:parts`, `${key}:drawers`);
       }
     const asked = batch.map(({ member, exact, told, draws }) => {
@@ -121,18 +126,18 @@ class RedisStore implements QuotaStore {
   }
 
   contact(service: ServiceKey, members: readonly QuotaMember[]): void {
-    const keys = [`${nameOf(service)}:here`, `${nameOf(service)}:members`];
+    const keys = this.presenceOf(service);
     const named = members.flatMap(({ name, told }) => [name, String(told)]);
     this.redis.run(CONTACT, keys, [this.began(), String(MIN_TTL_MS), ...named]).catch(() => {}); // it was logged
   }
 
   leave(service: ServiceKey, member: string): void {
-    const keys = [`${nameOf(service)}:here`, `${nameOf(service)}:members`];
+    const keys = this.presenceOf(service);
     this.redis.run(LEAVE, keys, [member]).catch(() => {}); // its share comes back with time
   }
 
   announce(service: ServiceKey, quotas: readonly AnnouncedQuota[]): void {
-    this.redis.publish(CHANNEL, JSON.stringify({ service, quotas }));
+    this.redis.publish(this.channel, JSON.stringify({ service, quotas }));
   }
 
   onAnnounced(listener: (service: ServiceKey, quotas: readonly AnnouncedQuota[]) => void): void {
@@ -147,6 +152,21 @@ class RedisStore implements QuotaStore {
   close(): Promise<void> {
     for (const { reject } of this.batches.close()) reject(new StoreOutage('the store is closed'));
     return this.redis.close();
+  }
+
+  /** All keys of a service are of one slot. */
+  private nameOf(service: ServiceKey): string {
+    return `tulle:quota:${this.mesh}:{${service}}`;
+  }
+
+  private presenceOf(service: ServiceKey): string[] {
+    return [`${this.nameOf(service)}:here`, `${this.nameOf(service)}:members`];
+  }
+
+  /** Subjects can be secrets, like API keys: they do not stand in Redis. */
+  private bucketKey(service: ServiceKey, quota: string, subject: string): string {
+    const hash = createHash('sha256').update(`${quota}\n${subject}`).digest('base64url').slice(0, 27);
+    return `${this.nameOf(service)}:${hash}`;
   }
 
   /** What the scripts take first. */
@@ -167,17 +187,6 @@ class RedisStore implements QuotaStore {
     if (!news.success) return;
     for (const listener of this.listeners) listener(news.data.service, news.data.quotas);
   }
-}
-
-/** All keys of a service are of one slot. */
-function nameOf(service: ServiceKey): string {
-  return `tulle:quota:{${service}}`;
-}
-
-/** Subjects can be secrets, like API keys: they do not stand in Redis. */
-function bucketKey(service: ServiceKey, quota: string, subject: string): string {
-  const hash = createHash('sha256').update(`${quota}\n${subject}`).digest('base64url').slice(0, 27);
-  return `${nameOf(service)}:${hash}`;
 }
 
 /** How long until a bucket of which all was used is as if never used, in ms. */

@@ -14,6 +14,13 @@ const LAST_BACKOFF_MS = 5_000;
 /** A connection that lasted so long was a good one. */
 const SETTLED_MS = 1_000;
 const MAX_LINE = 4 * 1024 * 1024;
+/**
+ * When something is asked for the first time, a control plane that does not answer a ping for so long is left for the
+ * next one, in ms: requests wait for its first word, and no longer than three seconds. Twice as long after each time
+ * that one was left so: those that have much to do must not get all their sidecars anew.
+ */
+const FIRST_PATIENCE_MS = 1_000;
+const LAST_PATIENCE_MS = 5_000;
 /** A control plane refuses a message of more than 10 000. */
 const MAX_RESOURCES = 5_000;
 const WIRE_VERSION = 1;
@@ -56,6 +63,9 @@ class ControlPlaneSubscription implements Subscription, SubscriptionSessions {
   private endpoint: string | undefined = undefined;
   private trustDomain = 'unknown';
   private failures = 0;
+  private patienceMs = FIRST_PATIENCE_MS;
+  /** A ping of the session is under way, and not of its regular ones. */
+  private pinged: ClientHttp2Session | undefined = undefined;
   private turn = 0;
   private timer: NodeJS.Timeout | undefined = undefined;
   private closed = false;
@@ -80,6 +90,7 @@ class ControlPlaneSubscription implements Subscription, SubscriptionSessions {
     if (this.versions.has(id)) return;
     this.versions.set(id, '');
     this.send({ type: 'subscribe', resources: [{ kind, key }] });
+    this.expectWord();
   }
 
   drop(kind: ResourceKind, key: string): void {
@@ -174,7 +185,25 @@ class ControlPlaneSubscription implements Subscription, SubscriptionSessions {
     });
     for (let from = 0; from < resources.length; from += MAX_RESOURCES)
       this.send({ type: 'subscribe', resources: resources.slice(from, from + MAX_RESOURCES) });
+    if (resources.some(({ version }) => version === undefined)) this.expectWord();
     this.tellSession(session);
+  }
+
+  /** Leaves a control plane that shows no sign of life, much sooner than the pings of its session would. */
+  private expectWord(): void {
+    const { session } = this;
+    if (this.stream === undefined || session === undefined || session.destroyed || this.pinged === session)
+      return;
+    this.pinged = session;
+    const timer = setTimeout(() => {
+      this.patienceMs = Math.min(LAST_PATIENCE_MS, this.patienceMs * 2);
+      session.destroy(new Error('the control plane does not answer any more'));
+    }, this.patienceMs);
+    session.ping((error) => {
+      clearTimeout(timer);
+      if (this.pinged === session) this.pinged = undefined;
+      if (error === null) this.patienceMs = FIRST_PATIENCE_MS;
+    });
   }
 
   private tellSession(session: ClientHttp2Session | undefined): void {

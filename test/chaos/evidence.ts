@@ -11,6 +11,9 @@ export function nowMs(): number {
  */
 type RequestClass = 'safe' | 'once' | 'opaque';
 
+/** How the detail begins of a request whose response ended in its middle, by an error. */
+export const CUT = 'cut short: ';
+
 /** One request as its client saw it. */
 export interface SentRequest {
   readonly id: string;
@@ -32,6 +35,8 @@ export interface SentRequest {
   readonly detail: string;
   /** What of another request was in its response. */
   readonly mixedWith?: string;
+  /** What its entry calls it, if that is another id: a gateway takes none from strangers. */
+  readonly knownAs?: string;
   /** What `tulle explain` says of it, where it failed. */
   readonly explanation?: string;
 }

@@ -3,7 +3,7 @@ import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { type Client, Metadata, type StatusObject } from '@grpc/grpc-js';
 import { clientOf, duplex, unary } from '../grpc/calls.ts';
-import { nowMs, type SentRequest } from './evidence.ts';
+import { CUT, nowMs, type SentRequest } from './evidence.ts';
 import type { ChaosMesh } from './mesh.ts';
 import { bodyOf, CHAT, GREET, type Greeting, streamLine } from './messages.ts';
 import type { Part } from './part.ts';
@@ -21,7 +21,7 @@ const AT_ONCE = 400;
 const RAMP_S = 8;
 
 /** What became of a request, before it is recorded. */
-type Outcome = Pick<SentRequest, 'ok' | 'status' | 'reason' | 'detail' | 'mixedWith'>;
+type Outcome = Pick<SentRequest, 'ok' | 'status' | 'reason' | 'detail' | 'mixedWith' | 'knownAs'>;
 
 interface Way extends Pick<SentRequest, 'kind' | 'of' | 'entry' | 'services'> {
   readonly perSecond: number;
@@ -101,7 +101,7 @@ export class Traffic {
     const index = this.requests.push(sent) - 1;
     this.streak.set(kind, sent.ok ? (this.streak.get(kind) ?? 0) + 1 : 0);
     if (sent.ok || of === 'opaque') return;
-    const asking = explain(this.mesh.entry(entry), id).then((explanation) => {
+    const asking = explain(this.mesh.entry(entry), outcome.knownAs ?? id).then((explanation) => {
       if (explanation !== undefined) this.requests[index] = { ...sent, explanation };
       this.explaining.delete(asking);
     });
@@ -157,23 +157,31 @@ export class Traffic {
     const headers = { host, 'x-chaos-id': id, 'x-chaos-client': client, 'x-request-id': id };
     const wanted = ask.stream === true ? streamOf(id) : bodyOf(id);
     return new Promise((resolve) => {
+      let head: Pick<Outcome, 'status' | 'reason' | 'knownAs'> | undefined;
+      const cut = (error: Error): void =>
+        resolve(
+          head === undefined ? failed(error.message) : { ...failed(`${CUT}${error.message}`), ...head },
+        );
       const sent = request(
         { hostname, port, agent: this.agent, headers, method: ask.method, path: ask.path },
         (response) => {
           const status = response.statusCode ?? 0;
           const reason = String(response.headers['tulle-reason'] ?? '');
+          const knownAs = String(response.headers['x-request-id'] ?? id);
+          head = { status, reason, knownAs };
           let text = '';
           response.setEncoding('utf8').on('data', (part: string) => {
             text += part;
           });
-          response.on('error', (error) =>
-            resolve({ ...failed(`cut short: ${error.message}`), status, reason }),
+          response.on('error', cut);
+          response.on('end', () =>
+            resolve({ ...judged(id, status, reason, text, wanted), ...(knownAs !== id && { knownAs }) }),
           );
-          response.on('end', () => resolve(judged(id, status, reason, text, wanted)));
         },
       );
       sent.setTimeout(PATIENCE_MS, () => sent.destroy(new Error(`silent for ${PATIENCE_MS} ms`)));
-      sent.on('error', (error) => resolve(failed(error.message)));
+      // Node tells the request of an error in the middle of its response, too.
+      sent.on('error', cut);
       sent.end(ask.body === true ? bodyOf(id) : undefined);
     });
   }
@@ -197,7 +205,9 @@ export class Traffic {
       stream.setEncoding('utf8').on('data', (part: string) => {
         text += part;
       });
-      stream.on('error', (error) => resolve({ ...failed(error.message), status, reason }));
+      stream.on('error', (error) =>
+        resolve({ ...failed(`${status === 0 ? '' : CUT}${error.message}`), status, reason }),
+      );
       stream.on('close', () =>
         resolve(
           status === 0 ? failed('closed without an answer') : judged(id, status, reason, text, bodyOf(id)),

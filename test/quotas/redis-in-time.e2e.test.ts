@@ -26,7 +26,10 @@ async function storeBy(
 ): Promise<QuotaStore> {
   const address = parseStoreAddress(`redis://${(await redisProcess(context)).address}`);
   assert.ok(typeof address !== 'string' && address.kind !== 'memory', String(address));
-  const store = await openRedisStore({ address, answerMs: PATIENCE_MS, now }, SILENT);
+  const store = await openRedisStore(
+    { address, trustDomain: 'mesh.local', answerMs: PATIENCE_MS, now },
+    SILENT,
+  );
   context.after(() => store.close());
   const nothing: QuotaDraw[] = [draw('100/s', 0, { subject: 'before' })];
   for (const service of services) {
@@ -78,7 +81,10 @@ test('an attacker with a name for each request fills Redis no longer than until 
   const redis = await redisProcess(context);
   const address = parseStoreAddress(`redis://${redis.address}`);
   assert.ok(typeof address !== 'string' && address.kind !== 'memory', String(address));
-  const store = await openRedisStore({ address, ageless: true, answerMs: PATIENCE_MS }, SILENT);
+  const store = await openRedisStore(
+    { address, trustDomain: 'mesh.local', ageless: true, answerMs: PATIENCE_MS },
+    SILENT,
+  );
   context.after(() => store.close());
   for (const [text, longestS] of [
     ['1000/d', 86],
@@ -91,7 +97,7 @@ test('an attacker with a name for each request fills Redis no longer than until 
       async () =>
         (await store.draw('t/app', 'a', false, [draw(text, 1)]).catch(() => undefined)) !== undefined,
     );
-    const keys = (await redis.ask('KEYS', 'tulle:quota:{t/app}:*')).split('\n');
+    const keys = (await redis.ask('KEYS', 'tulle:quota:mesh.local:{t/app}:*')).split('\n');
     const buckets = keys.filter((key) => !/:(here|members|drawers)$/.test(key));
     assert.ok(buckets.length > 0);
     for (const key of buckets) {
@@ -106,18 +112,21 @@ test('the keys of a service that is not used any more expire, also if its sideca
   const redis = await redisProcess(context);
   const address = parseStoreAddress(`redis://${redis.address}`);
   assert.ok(typeof address !== 'string' && address.kind !== 'memory', String(address));
-  const store = await openRedisStore({ address, ageless: true, answerMs: PATIENCE_MS }, SILENT);
+  const store = await openRedisStore(
+    { address, trustDomain: 'mesh.local', ageless: true, answerMs: PATIENCE_MS },
+    SILENT,
+  );
   context.after(() => store.close());
   const draws = [draw('100/s', 5), draw('window 9/h', 5), draw('estimate 9/d', 5), draw('concurrent 5', 5)];
   await until(
     'Redis to answer',
     async () => (await store.draw('t/app', 'a', false, draws).catch(() => undefined)) !== undefined,
   );
-  await redis.ask('DEL', 'tulle:quota:{t/app}:here');
+  await redis.ask('DEL', 'tulle:quota:mesh.local:{t/app}:here');
   store.leave('t/app', 'a');
   await until(
     'it to have left',
-    async () => (await redis.ask('HLEN', 'tulle:quota:{t/app}:members')) === '0',
+    async () => (await redis.ask('HLEN', 'tulle:quota:mesh.local:{t/app}:members')) === '0',
   );
   const keys = (await redis.ask('KEYS', '*')).split('\n');
   assert.ok(keys.length >= 4, keys.join());

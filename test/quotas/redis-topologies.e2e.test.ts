@@ -37,7 +37,10 @@ async function opened(
   const write = (details: object, message: string) =>
     void logged.push(JSON.stringify({ ...details, message }));
   const log = { debug: write, info: write, warn: write, error: write };
-  const store = await openRedisStore({ address, answerMs: PATIENCE_MS, ...options }, log);
+  const store = await openRedisStore(
+    { address, trustDomain: 'mesh.local', answerMs: PATIENCE_MS, ...options },
+    log,
+  );
   context.after(() => store.close());
   return { store, logged };
 }
@@ -72,7 +75,7 @@ test('a Cluster of three: all quotas of a service are of one slot, services are 
   assert.ok(keys.filter((of) => of.length > 1).length > 1, JSON.stringify(keys));
   for (const [index, of] of keys.entries())
     for (const key of of.filter((name) => name !== '')) {
-      assert.match(key, /^tulle:quota:\{t\/\w+\}:[\w:-]+$/);
+      assert.match(key, /^tulle:quota:mesh\.local:\{t\/\w+\}:[\w:-]+$/);
       assert.ok(Number(await nodes[index]?.ask('PTTL', key)) > 0, key);
     }
 });
@@ -225,7 +228,9 @@ test('a replica that Sentinel makes the master begins an epoch: what it may not 
   await until('a bucket', async () => (await granted(store, draw('1000/s burst 50', 50))) === 50);
   await until('a whole bucket, and the replica to know it', async () => {
     const [grant] = (await store.draw('t/app', 'a', false, [draw('1000/s burst 50', 0)])).grants;
-    return grant?.resetMs === 0 && (await replica.ask('EXISTS', 'tulle:quota:{t/app}:here')) === '1';
+    return (
+      grant?.resetMs === 0 && (await replica.ask('EXISTS', 'tulle:quota:mesh.local:{t/app}:here')) === '1'
+    );
   });
   await master.kill();
   await until('the replica to be asked', async () => {
@@ -249,7 +254,7 @@ test('quotas that change are told to the other control planes, and what an attac
   const told: unknown[] = [];
   other.store.onAnnounced((service, quotas) => told.push({ service, quotas }));
   await answers(one.store);
-  const channel = 'tulle:quotas:changed';
+  const channel = 'tulle:quotas:mesh.local:changed';
   await until('two subscribers', async () => (await redis.ask('PUBSUB', 'NUMSUB', channel)).endsWith('2'));
   const negative = '{"service":"t/app","quotas":[{"quota":"x","tokens":-1,"perMs":1,"burst":1}]}';
   const nothing = negative.replace('-1', '0');

@@ -36,6 +36,15 @@ test('what never got to an application can be sent again, so that one healthy en
   assert.deepEqual(lost({ requests: [failed], impairments: [impairmentOf(['orders-0', 'orders-1'])] }), []);
 });
 
+test('a response that was cut after its head is excused by an endpoint that is ill; one that seems whole is not', () => {
+  const impairments = [impairmentOf(['orders-0'])];
+  const cut = failedRequest({ status: 200, reason: '', detail: 'cut short: read ECONNRESET' });
+  assert.deepEqual(lost({ requests: [cut], impairments }), []);
+  assert.deepEqual(lost({ requests: [cut], impairments: [] }), ['r1'], 'all are well');
+  assert.deepEqual(lost({ requests: [{ ...cut, status: 0 }], impairments }), ['r1'], 'no head came');
+  assert.deepEqual(lost({ requests: [{ ...cut, detail: '7 of 9 bytes' }], impairments }), ['r1']);
+});
+
 test('a retry budget that is used up is an excuse only where a fault before this one can have used it up', () => {
   const explanation = '  policy retry-budget refused: the retry budget of chaos/orders is used up\n';
   const requests = [failedRequest({ startMs: 20_000, endMs: 20_050, explanation })];

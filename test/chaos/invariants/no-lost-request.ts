@@ -1,4 +1,4 @@
-import type { Evidence, Impairment, Invariant, SentRequest } from '../evidence.ts';
+import { CUT, type Evidence, type Impairment, type Invariant, type SentRequest } from '../evidence.ts';
 
 /** What may come of a machine that has no time, not of the mesh. */
 const TIMED = new Set(['try-timeout', 'request-timeout', 'connect-timeout', 'overloaded']);
@@ -23,6 +23,7 @@ export interface Excuse {
     | 'the machine had no time'
     | 'no endpoint was well'
     | 'its retry budget was used up before'
+    | 'its response had begun'
     | 'it may have run';
   readonly faults: readonly string[];
 }
@@ -34,6 +35,7 @@ export interface Excuse {
  * - every endpoint of a service on its way, all at one moment; or
  * - one endpoint of a service on its way, if the request may have run there and is not repeated (`once`, `opaque`); or
  * - one endpoint of a service on its way, if another fault of that service had used up the retry budget just before.
+ * - one endpoint of a service on its way, if the head of a good response had come: nobody can take that back.
  * A `safe` request has retries, so one impaired endpoint among healthy ones excuses nothing. A refusal by a quota where
  * there is none is excused by nothing.
  */
@@ -70,6 +72,7 @@ export function excuseOf(request: SentRequest, evidence: Evidence): Excuse | und
   const isOnWay = ({ parts }: Impairment): boolean => parts.some((part) => endpoints.flat().includes(part));
   const ill = during.filter(isOnWay);
   if (of !== 'safe' && !neverRan(request) && ill.length > 0) return excuse('it may have run', ill);
+  if (hadBegun(request) && ill.length > 0) return excuse('its response had begun', ill);
   const before = ill.length > 0 ? usedUpBefore(request, evidence.impairments.filter(isOnWay)) : [];
   const others = before.filter((one) => !ill.includes(one));
   if (others.length > 0) return excuse('its retry budget was used up before', [...others, ...ill]);
@@ -86,6 +89,11 @@ function usedUpBefore(
   return impairments.filter(
     ({ fromMs, toMs }) => fromMs < startMs - BUDGET_MS / 10 && toMs > startMs - BUDGET_MS,
   );
+}
+
+/** Its client saw that it is not whole. */
+function hadBegun({ status, detail }: SentRequest): boolean {
+  return status >= 200 && status < 400 && detail.startsWith(CUT);
 }
 
 /** By its caller's own sidecar: what an endpoint's sidecar answers is a response, whatever it says. */
