@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { freePort } from '../fixture/free-port.ts';
 import { bothRoute, edgeMesh, trafficPolicy, twoWays } from '../fixture/two-ways.ts';
 import { until } from '../fixture/wait.ts';
 import { startHttp1 } from '../http2/server.ts';
@@ -20,15 +20,6 @@ async function failingServer(context: TestContext) {
     response.writeHead(came.length > Number(request.headers['x-fails']) ? 200 : 503).end();
   });
   return { address, times };
-}
-
-/** HOST:PORT where nobody listens. */
-async function nobody(): Promise<string> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const bound = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return `127.0.0.1:${bound !== null && typeof bound === 'object' ? bound.port : 0}`;
 }
 
 interface Case {
@@ -145,7 +136,7 @@ test(
   LIMIT,
   async (context) => {
     const { address } = await failingServer(context);
-    const endpoints = [await nobody(), address];
+    const endpoints = [`127.0.0.1:${await freePort()}`, address];
     const annotations = {
       'tulle.dev/balance': 'round-robin',
       'tulle.dev/circuit-breaker': 'off',
