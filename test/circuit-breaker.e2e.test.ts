@@ -135,6 +135,34 @@ test('by success rate: an endpoint that fails every other request is ejected', L
   await until('why in the log', () => /\d of \d+ requests succeeded of late/.test(app.sidecar.log));
 });
 
+for (const annotation of ['', 'success off'])
+  test(
+    `a TrafficPolicy judges by success rate, and the Service ${annotation === '' ? 'says nothing' : 'takes that back, and nothing else'}`,
+    LIMIT,
+    async (context) => {
+      const app = await circuitMesh(context, 'http', 3, {
+        policy: 'failures 7, eject 60s..60s, success 80% of 10 in 10m',
+        breaker: annotation,
+      });
+      const [sick] = app.endpoints as [AilingEndpoint];
+      // Every other request fails: there is no row of failures.
+      await askUntil('many requests', app, async () => {
+        sick.sick = sick.hits % 2 === 0;
+        return sick.hits >= 60 || (await app.ejected()) === 1;
+      });
+      assert.equal(await app.ejections('success-rate'), annotation === '' ? 1 : 0);
+      if (annotation === '') return;
+      assert.equal(await app.ejected(), 0);
+      sick.sick = false;
+      const { hits } = sick;
+      await askUntil('one that goes well', app, () => sick.hits > hits);
+      sick.sick = true;
+      sick.hits = 0;
+      await askUntil('the ejection', app, async () => (await app.ejected()) === 1);
+      assert.deepEqual([sick.hits, await app.ejections('failures')], [7, 1]);
+    },
+  );
+
 test(
   'an endpoint that flaps: never more than half are ejected, and at last all are back',
   LIMIT,

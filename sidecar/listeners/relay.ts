@@ -403,7 +403,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     const plain = deadlineMs === NO_DEADLINE && marks === UNMARKED && exchange.attempts.length === 1;
     if (plain) return this.sharedFields;
     const toMesh = this.host.kind === 'inbound' || endpoint?.mtls === true;
-    return this.sharedFields + attemptFields(exchange, marks, deadlineMs, this.byPolicy, toMesh);
+    return this.sharedFields + attemptFields(exchange, marks, deadlineMs, toMesh);
   }
 
   onConnectFailed(failure: ConnectFailure): void {

@@ -32,3 +32,16 @@ test('of two, the nearer deadline and the later attempt hold', () => {
   assert.equal(joined(one, undefined), one);
   assert.deepEqual(joined(one, { attempt: 3, deadlineMs: 700 }), { attempt: 3, deadlineMs: 500 });
 });
+
+test("the deadline that a mesh peer sets a gRPC call holds for what is called for it, a stranger's does not", () => {
+  const lines = ['content-type: application/grpc', 'grpc-timeout: 3S'];
+  const exchange = exchangeFor('/', lines, { startMs: 1000 });
+  assert.equal(takeMarks(exchange, true), UNMARKED, 'it is no gRPC');
+  exchange.grpc = true;
+  assert.equal(takeMarks(exchange, false), UNMARKED);
+  assert.deepEqual(takeMarks(exchange, true), { attempt: 1, deadlineMs: 4000 });
+  assert.equal(exchange.header('grpc-timeout'), '3S', 'it is for the application too');
+  const both = exchangeFor('/', [...lines, 'tulle-timeout-ms: 250'], { startMs: 1000 });
+  both.grpc = true;
+  assert.deepEqual(takeMarks(both, true), { attempt: 1, deadlineMs: 1250 });
+});

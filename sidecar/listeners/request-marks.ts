@@ -1,5 +1,5 @@
 import type { Exchange } from '../exchange.ts';
-import { deadlineLine, NO_DEADLINE, TIMEOUT_FIELD, timeoutFieldMs } from './deadlines.ts';
+import { deadlineLine, grpcAskedMs, NO_DEADLINE, TIMEOUT_FIELD, timeoutFieldMs } from './deadlines.ts';
 
 /** Which attempt this is at the hop that makes attempts, from 2 on (as Envoy's x-envoy-attempt-count). */
 const ATTEMPT_FIELD = 'tulle-attempt';
@@ -15,18 +15,19 @@ export interface RequestMarks {
 export const UNMARKED: RequestMarks = { attempt: 1, deadlineMs: NO_DEADLINE };
 
 /**
- * Takes what a request says of its way out of its head. `believed`: it comes from a mesh peer or from the local
- * application. A stranger could otherwise have requests fail by a time of its own, for which an endpoint is blamed,
- * or keep them from being retried.
+ * Takes what a request says of its way out of its head, but for gRPC's own deadline, which stays in it. `believed`: it
+ * comes from a mesh peer or from the local application. A stranger could otherwise have requests fail by a time of its
+ * own, for which an endpoint is blamed, or keep them from being retried.
  */
-export function takeMarks({ head, startMs }: Exchange, believed: boolean): RequestMarks {
+export function takeMarks({ head, startMs, grpc }: Exchange, believed: boolean): RequestMarks {
   const timeout = head.get(TIMEOUT_FIELD);
   const attempt = head.get(ATTEMPT_FIELD);
-  if (timeout === undefined && attempt === undefined) return UNMARKED;
-  head.remove(TIMEOUT_FIELD);
-  head.remove(ATTEMPT_FIELD);
+  if (timeout !== undefined) head.remove(TIMEOUT_FIELD);
+  if (attempt !== undefined) head.remove(ATTEMPT_FIELD);
   if (!believed) return UNMARKED;
-  return { attempt: attemptOf(attempt), deadlineMs: startMs + timeoutFieldMs(timeout) };
+  const leftMs = Math.min(timeoutFieldMs(timeout), grpc ? grpcAskedMs(head) : NO_DEADLINE);
+  if (leftMs === NO_DEADLINE && attempt === undefined) return UNMARKED;
+  return { attempt: attemptOf(attempt), deadlineMs: startMs + leftMs };
 }
 
 function attemptOf(value: string | undefined): number {
@@ -47,24 +48,20 @@ const AS_WRITTEN_MS = 1;
 
 /**
  * Header lines of the attempt that was begun last: what is left of its time, and which attempt it is. Both are for
- * the mesh alone; gRPC's deadline is for everybody. `byPolicy`: the deadline is not the one that the caller wrote.
+ * the mesh alone; gRPC's deadline is for everybody.
  */
 export function attemptFields(
   exchange: Exchange,
   marks: RequestMarks,
   deadlineMs: number,
-  byPolicy: boolean,
   toMesh: boolean,
 ): string {
   const { attempts, grpc, startMs, head } = exchange;
-  const leftMs = deadlineMs - performance.now();
-  const asWritten =
-    grpc &&
-    !byPolicy &&
-    head.get('grpc-timeout') !== undefined &&
-    deadlineMs - leftMs - startMs < AS_WRITTEN_MS;
+  const nowMs = performance.now();
+  // The caller may have written one that is farther than that of the request for which it calls.
+  const asWritten = grpc && nowMs - startMs < AS_WRITTEN_MS && deadlineMs === startMs + grpcAskedMs(head);
   const tellsTime = deadlineMs !== NO_DEADLINE && (grpc || toMesh) && !asWritten;
   const attempt = marks.attempt > 1 ? marks.attempt : attempts.length;
-  const time = tellsTime ? deadlineLine(exchange, Math.max(1, leftMs)) : '';
+  const time = tellsTime ? deadlineLine(exchange, Math.max(1, deadlineMs - nowMs)) : '';
   return toMesh && attempt > 1 ? `${time}${ATTEMPT_FIELD}: ${attempt}\r\n` : time;
 }

@@ -134,11 +134,25 @@ function echoRequest(seen: Seen[], request: IncomingMessage, response: ServerRes
 /** An application that speaks the version that it is spoken to in, and answers with the body. */
 export async function echoEither(context: TestContext): Promise<Application> {
   const seen: Seen[] = [];
-  const http1 = createHttp1Server((request, response) => echoRequest(seen, request, response));
+  const address = await startEither(
+    context,
+    (request, response) => echoRequest(seen, request, response),
+    (stream, headers) => echoStream(seen, stream, headers),
+  );
+  return { address, seen, sessions: [] };
+}
+
+/** HOST:PORT of an application that speaks the version that it is spoken to in. Gone with the test. */
+export async function startEither(
+  context: TestContext,
+  onRequest: (request: IncomingMessage, response: ServerResponse) => void,
+  onStream: OnStream,
+): Promise<string> {
+  const http1 = createHttp1Server(onRequest);
   const http2 = createServer();
   http2.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     stream.on('error', () => {});
-    echoStream(seen, stream, headers);
+    onStream(stream, headers);
   });
   const sockets = new Set<Socket>();
   const server = createTcpServer((socket) => {
@@ -155,7 +169,7 @@ export async function echoEither(context: TestContext): Promise<Application> {
   context.after(() => {
     for (const socket of sockets) socket.destroy();
   });
-  return { address, seen, sessions: [] };
+  return address;
 }
 
 async function listen(

@@ -1,140 +1,129 @@
 import assert from 'node:assert/strict';
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { issueFiles } from '../../control-plane/authority/issue-files.ts';
-import { temporaryDir, writeMesh } from '../fixture/relay.ts';
-import { startTulle } from '../fixture/tulle.ts';
-import { startHttp1 } from '../http2/server.ts';
-import { caller } from './http1-servers.ts';
+import type { IncomingHttpHeaders } from 'node:http';
+import { test } from 'node:test';
+import { type Chain, type ChainProtocol, DEPTH, sidecarChain } from './sidecar-chain.ts';
 
 const LIMIT = { timeout: 300_000 };
-const DEPTH = 4;
-
-/** Services `hop1` to `hop4`, each behind a sidecar process of its own, each calling the next for each request. */
-interface Chain {
-  /** Calls hop1 through a caller's sidecar. */
-  readonly call: ReturnType<typeof caller>;
-  /** What came to each application since `reset`; hop 1 first. */
-  readonly seen: IncomingHttpHeaders[][];
-  reset(): void;
-  /** Answers instead of hop `hop`, from 1; true when it did. */
-  onHop: (hop: number, response: ServerResponse) => boolean;
-  /** Whether applications hand on the request id, as meshes ask them to. */
-  handsOnIds: boolean;
-}
-
-async function chain(context: TestContext): Promise<Chain> {
-  const dir = temporaryDir(context);
-  const seen: IncomingHttpHeaders[][] = Array.from({ length: DEPTH }, () => []);
-  const outbound: string[] = [];
-  const state: Chain = {
-    call: () => Promise.reject(new Error('it is not running yet')),
-    seen,
-    reset() {
-      for (const one of seen) one.length = 0;
-    },
-    onHop: () => false,
-    handsOnIds: false,
-  };
-  const sidecar = async (hop: number, next: string | undefined, ...more: string[]) => {
-    const name = `hop${hop}`;
-    const { cert, key, bundle } = await issueFiles(join(dir, 'ca'), 'mesh.local', `shop/${name}`);
-    const annotations = { 'tulle.dev/retries': '2 on 503 backoff 1ms..5ms' };
-    const below = {
-      ...{ name: `hop${hop + 1}`, namespace: 'shop', port: 80, annotations },
-      endpoints: next === undefined ? [] : [{ address: next, identity: `shop/hop${hop + 1}` }],
-    };
-    const file = join(dir, `${name}.yaml`);
-    writeMesh(file, { services: [{ name, namespace: 'shop', port: 80 }, below] });
-    const flags = [
-      '--standalone',
-      file,
-      '--identity',
-      `${cert},${key},${bundle}`,
-      '--outbound',
-      '127.0.0.1:0',
-    ];
-    return (await startTulle(context, 'sidecar', ...flags, ...more)).ready;
-  };
-  const serve = async (hop: number, request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    seen[hop - 1]?.push(request.headers);
-    if (state.onHop(hop, response)) return;
-    if (hop === DEPTH) {
-      response.end('fine');
-      return;
-    }
-    const id = state.handsOnIds ? String(request.headers['x-request-id']) : undefined;
-    const got = await caller(context, outbound[hop] ?? '')(id, { headers: { host: `hop${hop + 1}.shop` } });
-    response.writeHead(got.status).end(got.body);
-  };
-  let next: string | undefined;
-  for (let hop = DEPTH; hop >= 1; hop--) {
-    const { address } = await startHttp1(context, (request, response) => void serve(hop, request, response));
-    const ready = await sidecar(
-      hop,
-      next,
-      '--inbound',
-      '127.0.0.1:0',
-      '--workload',
-      `shop/hop${hop}=${address}`,
-    );
-    outbound[hop] = ready.outbound ?? '';
-    next = ready.inbound;
-  }
-  const top = await sidecar(0, next, '--workload', 'shop/hop0=127.0.0.1:1');
-  return Object.assign(state, { call: caller(context, top.outbound ?? '') });
-}
-
-const HOST = { host: 'hop1.shop' };
+/** The last is that of a front whose applications call each other by gRPC. */
+const WAYS: readonly (readonly ChainProtocol[])[] = [
+  ['http', 'http', 'http', 'http'],
+  ['http2', 'http2', 'http2', 'http2'],
+  ['grpc', 'grpc', 'grpc', 'grpc'],
+  ['http', 'http2', 'grpc', 'grpc'],
+];
+const UNAVAILABLE = 14;
+const INTERNAL = 13;
+const RESOURCE_EXHAUSTED = 8;
 
 test(
   'in a chain of sidecars a failure is retried by the hop next to it, and by no other',
   LIMIT,
   async (context) => {
-    const mesh = await chain(context);
-    const counts = () => mesh.seen.map(({ length }) => length);
-    const fails = (response: ServerResponse) => {
-      response.writeHead(503).end('broken');
-      return true;
-    };
+    const chain = await sidecarChain(context);
+    for (const protocols of WAYS) {
+      const way = protocols.join(' > ');
+      chain.protocols = protocols;
+      const [fine, failed] = protocols[0] === 'grpc' ? [0, UNAVAILABLE] : [200, 503];
+      const counts = () => chain.seen.map(({ length }) => length);
+      const ask = async (id: string, onHop: Chain['onHop'], headers = {}) => {
+        chain.reset();
+        chain.onHop = onHop;
+        return chain.call(`${id} of ${way}`, headers);
+      };
 
-    for (const handsOnIds of [false, true]) {
-      const how = handsOnIds ? 'ids are handed on' : 'applications hand on nothing';
-      mesh.handsOnIds = handsOnIds;
-      mesh.reset();
-      mesh.onHop = (hop, response) => hop === DEPTH && fails(response);
-      const lost = await mesh.call(`lost-${handsOnIds}`, { headers: HOST });
-      assert.deepEqual([lost.status, counts()], [503, [1, 1, 1, 3]], `${how}: 81 requests would be a storm`);
-      assert.equal(lost.headers['tulle-no-retry'], 'below');
+      for (const handsOnIds of [false, true]) {
+        const how = `${way}, ${handsOnIds ? 'ids are handed on' : 'applications hand on nothing'}`;
+        chain.handsOnIds = handsOnIds;
+        const lost = await ask(`lost ${handsOnIds}`, (hop) => (hop === DEPTH ? 'fails' : undefined));
+        assert.deepEqual([lost.status, counts()], [failed, [1, 1, 1, 3]], `${how}: 81 would be a storm`);
+        assert.deepEqual(chain.told.slice(0, -1), [['below'], ['below'], ['exhausted']], how);
+        assert.equal(lost.headers['tulle-no-retry'], 'below', how);
 
-      mesh.reset();
-      let failures = 0;
-      mesh.onHop = (hop, response) => hop === 3 && failures++ === 0 && fails(response);
-      const saved = await mesh.call(`saved-${handsOnIds}`, { headers: HOST });
-      assert.deepEqual([saved.status, counts()], [200, [1, 1, 2, 1]], how);
-      assert.equal(mesh.seen[2]?.[1]?.['tulle-attempt'], '2');
+        let failures = 0;
+        const saved = await ask(`saved ${handsOnIds}`, (hop) =>
+          hop === 3 && failures++ === 0 ? 'fails' : undefined,
+        );
+        assert.deepEqual([saved.status, counts()], [fine, [1, 1, 2, 1]], how);
+        assert.equal(chain.seen[2]?.[1]?.['tulle-attempt'], '2', how);
+        assert.equal(saved.headers['tulle-no-retry'], undefined, how);
+      }
+
+      // The caller retries hop1, which had not called anybody: what hop1 calls then is not retried by those below.
+      let first = true;
+      const owned = await ask('owner', (hop) => {
+        const now = hop === DEPTH || (hop === 1 && first);
+        if (hop === 1) first = false;
+        return now ? 'fails' : undefined;
+      });
+      assert.deepEqual(
+        [owned.status, counts()],
+        [failed, [3, 2, 2, 2]],
+        `${way}: the caller's two, and none besides`,
+      );
+
+      chain.withoutBudget = true;
+      const spent = await ask('spent', (hop) => (hop === DEPTH ? 'fails' : undefined));
+      chain.withoutBudget = false;
+      assert.deepEqual([spent.status, counts()], [failed, [1, 1, 1, 1]], way);
+      assert.deepEqual(chain.told.slice(0, -1), [['below'], ['below'], ['budget']], way);
+
+      // The deadline goes down the chain with the id.
+      const inTime = protocols[0] === 'grpc' ? { 'grpc-timeout': '60S' } : { 'tulle-timeout-ms': '60000' };
+      await ask('timed', () => undefined, inTime);
+      const left = chain.seen.map(([headers]) => leftMs(headers));
+      assert.ok(
+        // Of gRPC it is rounded up.
+        left.every((ms, hop) => ms > 0 && ms <= (left[hop - 1] ?? 60_000) + 1),
+        `${way}: ${left}`,
+      );
     }
 
-    // The caller retries hop1, which had not called anybody: what hop1 calls then is not retried by those below.
-    mesh.reset();
-    let first = true;
-    mesh.onHop = (hop, response) => {
-      const now = hop === DEPTH || (hop === 1 && first);
-      if (hop === 1) first = false;
-      return now && fails(response);
-    };
-    assert.equal((await mesh.call('owner', { headers: HOST })).status, 503);
-    assert.deepEqual(counts(), [3, 2, 2, 2], 'the two retries of the caller, and none besides');
+    // An application that gives its own call more time than it has itself does not make it longer.
+    chain.ownTimeout = '99S';
+    for (const protocols of WAYS.filter((names) => names.at(-1) === 'grpc')) {
+      chain.protocols = protocols;
+      chain.reset();
+      chain.onHop = () => undefined;
+      const inTime = protocols[0] === 'grpc' ? { 'grpc-timeout': '50S' } : { 'tulle-timeout-ms': '50000' };
+      await chain.call(`own time of ${protocols[0]}`, inTime);
+      const left = leftMs(chain.seen.at(-1)?.[0]);
+      assert.ok(left > 0 && left <= 50_001, `${left}`);
+    }
+    chain.ownTimeout = '';
 
-    // The deadline goes down the chain with the id.
-    mesh.reset();
-    mesh.onHop = () => false;
-    await mesh.call('timed', { headers: { ...HOST, 'tulle-timeout-ms': '60000' } });
-    const left = mesh.seen.map(([headers]) => Number(headers?.['tulle-timeout-ms']));
-    assert.ok(
-      left.every((ms, hop) => ms > 0 && ms < (left[hop - 1] ?? 60_000)),
-      String(left),
-    );
+    // What is refused has not run. Each of the three attempts is offered twice by the sidecar beside the application.
+    for (const protocol of ['http2', 'grpc'] as const) {
+      chain.protocols = Array.from({ length: DEPTH }, () => protocol);
+      chain.reset();
+      chain.onHop = (hop) => (hop === DEPTH ? 'refuses' : undefined);
+      await chain.call(`refused by ${protocol}`);
+      assert.deepEqual(
+        chain.seen.map(({ length }) => length),
+        [1, 1, 1, 6],
+        protocol,
+      );
+      assert.deepEqual(chain.told.slice(0, -1), [['below'], ['below'], ['exhausted']], protocol);
+    }
+
+    // An application may make another status of it: its caller's policy names that, and still makes no retry.
+    chain.protocols = Array.from({ length: DEPTH }, () => 'grpc');
+    for (const [cause, answered] of [
+      [RESOURCE_EXHAUSTED, INTERNAL],
+      [INTERNAL, UNAVAILABLE],
+    ] as const) {
+      chain.reset();
+      chain.onHop = (hop) => (hop === DEPTH ? cause : undefined);
+      chain.onFailure = () => answered;
+      const { status, headers } = await chain.call(`made ${answered} of ${cause}`);
+      const counts = chain.seen.map(({ length }) => length);
+      assert.deepEqual([status, counts, headers['tulle-no-retry']], [answered, [1, 1, 1, 3], 'below']);
+    }
   },
 );
+
+/** What an application was told to be left of the time, in ms. */
+function leftMs(headers: IncomingHttpHeaders = {}): number {
+  const [, count, unit] = /^(\d+)([Smun])$/.exec(String(headers['grpc-timeout'])) ?? [];
+  if (count === undefined) return Number(headers['tulle-timeout-ms']);
+  return Number(count) * { S: 1000, m: 1, u: 0.001, n: 1e-6 }[unit as 'm'];
+}

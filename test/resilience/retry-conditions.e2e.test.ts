@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
 import { constants, type ServerHttp2Stream } from 'node:http2';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { runCommand } from '../fixture/command.ts';
 import { freePort } from '../fixture/free-port.ts';
+import { temporaryDir, writeMesh } from '../fixture/relay.ts';
 import { askHttp1, trafficPolicy } from '../fixture/two-ways.ts';
 import { until } from '../fixture/wait.ts';
 import { answerOk, answerStatus, rawGrpcServer } from '../grpc/raw-server.ts';
@@ -11,6 +14,7 @@ import { startHttp1, startHttp2 } from '../http2/server.ts';
 import { sidecarOn } from './sidecar-process.ts';
 
 const LIMIT = { timeout: 60_000 };
+const MAIN = join(import.meta.dirname, '../../cli/main.ts');
 const QUICK = 'backoff 1ms..5ms';
 
 type Protocol = 'http' | 'http2' | 'grpc';
@@ -21,6 +25,8 @@ type Manner = number | 'reset' | 'refuse' | 'goaway' | 'hang';
 interface Case {
   /** The annotations, without their prefix. */
   readonly policy: Readonly<Record<string, string>>;
+  /** Of an HTTPRoute's only rule. */
+  readonly rule?: { readonly retry: object; readonly timeouts?: object };
   readonly method?: 'GET' | 'POST';
   /** On a connection that has served before. */
   readonly kept?: boolean;
@@ -36,6 +42,9 @@ const on = (conditions: string, more: Readonly<Record<string, string>> = {}) => 
 });
 /** Long, so that what is served is served within it on a slow machine. */
 const TIRED = { 'try-timeout': '2s' };
+/** A rule that names no code. */
+const ONCE = { retry: { attempts: 1 } };
+const TIRED_ONCE = { ...ONCE, timeouts: { backendRequest: TIRED['try-timeout'] } };
 
 const OF_HTTP: readonly Case[] = [
   { policy: {}, manners: [503], expected: [1, 503] },
@@ -59,6 +68,15 @@ const OF_HTTP: readonly Case[] = [
   { policy: on('5xx', TIRED), method: 'POST', manners: ['hang'], expected: [1, 504] },
   { policy: { retries: '0' }, manners: [503], expected: [1, 503] },
   { policy: on('503', { 'retry-budget': '0%' }), manners: [503], expected: [1, 503] },
+  // Of a rule the codes are added to all that is no answer.
+  { policy: {}, rule: { retry: { codes: [503] } }, manners: [503], expected: [2, 200] },
+  { policy: {}, rule: ONCE, manners: [503], expected: [1, 503] },
+  { policy: {}, rule: ONCE, manners: ['reset'], expected: [2, 200] },
+  { policy: {}, rule: ONCE, method: 'POST', manners: ['reset'], expected: [1, 502] },
+  { policy: on('reset for POST'), rule: ONCE, method: 'POST', manners: ['reset'], expected: [1, 502] },
+  { policy: {}, rule: TIRED_ONCE, manners: ['hang'], expected: [2, 200] },
+  { policy: {}, rule: TIRED_ONCE, manners: ['hang', 'hang'], expected: [2, 504] },
+  { policy: {}, rule: TIRED_ONCE, method: 'POST', manners: ['hang'], expected: [1, 504] },
 ];
 
 /** On a kept connection nobody can tell a reset from one that the server had closed meanwhile. */
@@ -75,6 +93,13 @@ const OF_HTTP2: readonly Case[] = [
   { policy: {}, method: 'POST', kept: true, manners: ['goaway'], expected: [2, 200] },
   { policy: {}, method: 'POST', kept: true, manners: ['refuse', 'goaway'], expected: [3, 200] },
   { policy: { retries: '0' }, method: 'POST', manners: ['refuse'], expected: [1, 502] },
+  { policy: on('refused-stream'), method: 'POST', manners: ['refuse', 'refuse'], expected: [3, 200] },
+  { policy: on('refused-stream'), method: 'POST', kept: true, manners: ['goaway'], expected: [2, 200] },
+  { policy: on('refused-stream'), manners: ['reset'], expected: [1, 502] },
+  { policy: on('refused-stream'), manners: [503], expected: [1, 503] },
+  // `on` is all of it: what it leaves out is not made again, be it what has not run.
+  { policy: on('reset,5xx'), manners: ['refuse'], expected: [1, 502] },
+  { policy: {}, rule: ONCE, method: 'POST', manners: ['refuse'], expected: [2, 200] },
 ];
 
 const [CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE] = [1, 4, 8, 13, 14];
@@ -96,6 +121,12 @@ const OF_GRPC: readonly Case[] = [
   { policy: on('504 for POST', TIRED), manners: ['hang'], expected: [2, 0] },
   { policy: on('504', TIRED), manners: ['hang'], expected: [1, DEADLINE_EXCEEDED] },
   { policy: { retries: '0' }, manners: ['refuse'], expected: [1, UNAVAILABLE] },
+  { policy: on('refused-stream'), manners: ['refuse'], expected: [2, 0] },
+  { policy: on('refused-stream'), kept: true, manners: ['goaway'], expected: [2, 0] },
+  { policy: on('refused-stream'), manners: [UNAVAILABLE], expected: [1, UNAVAILABLE] },
+  { policy: on('unavailable'), manners: ['refuse'], expected: [1, UNAVAILABLE] },
+  { policy: {}, rule: ONCE, manners: ['refuse'], expected: [2, 0] },
+  { policy: {}, rule: TIRED_ONCE, manners: ['hang'], expected: [1, DEADLINE_EXCEEDED] },
   {
     policy: on('unavailable', { 'retry-budget': '0%' }),
     manners: [UNAVAILABLE],
@@ -163,6 +194,16 @@ async function askBy(context: TestContext, protocol: Protocol, outbound: string)
   };
 }
 
+/** Of callers of the Service `t/NAME`. */
+function routeOf(name: string, rule: NonNullable<Case['rule']>): object {
+  return {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { name, namespace: 't' },
+    spec: { parentRefs: [{ kind: 'Service', name }], rules: [{ ...rule, backendRefs: [{ name }] }] },
+  };
+}
+
 for (const [protocol, cases] of [
   ['http', OF_HTTP1],
   ['http2', OF_HTTP2],
@@ -184,14 +225,18 @@ for (const [protocol, cases] of [
         ? []
         : [trafficPolicy(`p${index}`, { kind: 'Service', name: `s${index}` }, policy)],
     );
-    const { outbound } = await sidecarOn(context, { services, policies });
-    const one = await askBy(context, protocol, outbound);
-    const check = async ({ policy, method = 'GET', manners, kept, expected }: Case, index: number) => {
+    const routes = cases.flatMap(({ rule }, index) =>
+      rule === undefined ? [] : [routeOf(`s${index}`, rule)],
+    );
+    const { outbound } = await sidecarOn(context, { services, policies, routes });
+    const askOnce = await askBy(context, protocol, outbound);
+    const check = async (one: Case, index: number) => {
+      const { policy, rule, method = 'GET', manners, kept, expected } = one;
       const headers = { 'x-manners': JSON.stringify(manners) };
-      if (kept) await one(`s${index}`, method, { 'x-request-id': 'first', 'x-manners': '[]' });
+      if (kept) await askOnce(`s${index}`, method, { 'x-request-id': 'first', 'x-manners': '[]' });
       const id = `${protocol}-${index}`;
-      const status = await one(`s${index}`, method, { ...headers, 'x-request-id': id });
-      const what = `${method} by ${JSON.stringify(policy)}, met by ${manners}`;
+      const status = await askOnce(`s${index}`, method, { ...headers, 'x-request-id': id });
+      const what = `${method} by ${JSON.stringify(rule ?? policy)}, met by ${manners}`;
       assert.deepEqual([attempts.get(id), status], expected, what);
     };
     await Promise.all(cases.map(check));
@@ -227,6 +272,47 @@ test(
       }
       assert.ok(passedOver > 0, protocol);
     }
+  },
+);
+
+test(
+  'a policy that leaves out connect makes no failed connection again; one that names what is no condition is an error',
+  LIMIT,
+  async (context) => {
+    const gone = `127.0.0.1:${await freePort()}`;
+    const at = (name: string, retries: string) => ({
+      ...{ name, namespace: 't', port: 80, protocol: 'http', endpoints: [gone] },
+      annotations: { 'tulle.dev/retries': retries },
+    });
+    const services = [
+      at('named', `1 on connect ${QUICK}`),
+      at('refused', `1 on refused-stream ${QUICK}`),
+      at('codes', `1 on reset,5xx ${QUICK}`),
+    ];
+    const { outbound, explained } = await sidecarOn(context, { services });
+    for (const [host, expected] of [
+      ['named', 2],
+      ['refused', 1],
+      ['codes', 1],
+    ] as const) {
+      const { status } = await askHttp1(outbound, '/', { host, 'x-request-id': host });
+      const { attempts } = await explained(host);
+      assert.deepEqual([status, attempts.length], [503, expected], host);
+    }
+    const file = join(temporaryDir(context), 'mesh.yaml');
+    const wrong = ['try-timeout', 'refused', 'GET', '302', 'unknown', '2xx'];
+    writeMesh(file, { services: wrong.map((word, index) => at(`s${index}`, `1 on connect,${word}`)) });
+    const { code, out } = await runCommand(process.execPath, [MAIN, 'check', file, '--json']);
+    const { problems } = JSON.parse(out) as { problems: { message: string; meant: string }[] };
+    assert.equal(code, 1);
+    assert.deepEqual(
+      problems.map(({ message }) => message),
+      wrong.map((word) => `has "${word}", which is nothing to retry on`),
+    );
+    assert.match(
+      problems[0]?.meant ?? '',
+      /0 to 10 retries on connect, reset, refused-stream, 5xx, statuses/,
+    );
   },
 );
 

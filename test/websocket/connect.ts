@@ -10,16 +10,21 @@ export interface Opened {
   readonly closed: Promise<string>;
 }
 
-/** Opens a WebSocket of the service `echo.shop` at a listener; gone with the test. Rejects if it is refused. */
+/** Opens a WebSocket of `host` at a listener; gone with the test. Rejects if it is refused. */
 export async function connectEcho(
   context: TestContext,
   address: string,
-  { path = '/', protocols = [], ...options }: ClientOptions & { path?: string; protocols?: string[] } = {},
+  {
+    path = '/',
+    protocols = [],
+    host = 'echo.shop',
+    ...options
+  }: ClientOptions & { path?: string; protocols?: string[]; host?: string } = {},
 ): Promise<Opened> {
   const socket = new WebSocket(`ws://${address}${path}`, protocols, {
     perMessageDeflate: false,
     ...options,
-    headers: { host: 'echo.shop' },
+    headers: { host },
   });
   context.after(() => socket.terminate());
   const closed = new Promise<string>((resolve) =>

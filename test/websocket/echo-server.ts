@@ -13,7 +13,7 @@ export interface EchoServer {
 
 /**
  * A WebSocket server of HTTP/1.1 that sends every message back; gone with the test. It reads no further than
- * it can write. `/refused` is answered with 403, `/plain` with 200.
+ * it can write. `/refused` is answered with 403, `/plain` with 200, `/never` not at all.
  */
 export async function startEchoServer(context: TestContext): Promise<EchoServer> {
   const http = createServer((_request, response) => response.end('no websocket here'));
@@ -25,6 +25,10 @@ export async function startEchoServer(context: TestContext): Promise<EchoServer>
   const connections: WebSocket[] = [];
   const closed: string[] = [];
   http.on('upgrade', (request, socket, head) => {
+    if (request.url === '/never') {
+      socket.on('error', () => {}); // whoever waited in vain goes
+      return;
+    }
     if (request.url === '/refused') {
       socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 8\r\nX-Why: rules\r\n\r\nnot you!');
       return;

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
+import { type ClientHttp2Session, connect } from 'node:http2';
 import { type TestContext, test } from 'node:test';
 import { meshPair } from '../fixture/mesh-pair.ts';
 import { until } from '../fixture/wait.ts';
 import { type EchoServer, startEchoServer } from './echo-server.ts';
-import { BINARY, CLOSE, clientFrame, closePayload, type Frame, serverFrames, TEXT } from './frames.ts';
+import { BINARY, CLOSE, clientFrame, closePayload, TEXT } from './frames.ts';
+import { framesOf, headersOf, openWebSocket } from './stream.ts';
 
 /** WebSockets over HTTP/2 (RFC 8441) in front of a WebSocket server that speaks HTTP/1.1 only. */
 async function sessionTo(context: TestContext, address: string): Promise<ClientHttp2Session> {
@@ -19,38 +20,6 @@ async function echoMesh(context: TestContext): Promise<{ server: EchoServer; ses
   const server = await startEchoServer(context);
   const mesh = await meshPair(context, { name: 'echo', application: server.address, protocol: 'http' });
   return { server, session: await sessionTo(context, mesh.outbound) };
-}
-
-function openWebSocket(session: ClientHttp2Session, path = '/', more: Record<string, string> = {}) {
-  return session.request(
-    {
-      ':method': 'CONNECT',
-      ':protocol': 'websocket',
-      ':scheme': 'http',
-      ':path': path,
-      ':authority': 'echo.shop',
-      'sec-websocket-version': '13',
-      ...more,
-    },
-    { endStream: false },
-  );
-}
-
-async function headersOf(stream: ClientHttp2Stream) {
-  const [headers] = (await once(stream, 'response')) as [Record<string, string> & { ':status': number }];
-  return headers;
-}
-
-/** All frames that come on a stream. */
-function framesOf(stream: ClientHttp2Stream): Frame[] {
-  const frames: Frame[] = [];
-  let rest: Buffer = Buffer.alloc(0);
-  stream.on('data', (bytes: Buffer) => {
-    const read = serverFrames(Buffer.concat([rest, bytes]));
-    frames.push(...read.frames);
-    rest = read.rest;
-  });
-  return frames;
 }
 
 test('the listener offers extended CONNECT', async (context) => {
