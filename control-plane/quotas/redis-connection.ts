@@ -110,6 +110,8 @@ function optionsOf(settings: RedisSettings): PlainOptions {
     enableOfflineQueue: false,
     // What was under way when a connection broke may have been done: doing it twice would debit twice.
     autoResendUnfulfilledCommands: false,
+    // It is done at each `ready`: the client forgets to catch that its own fails, which would end the process.
+    autoResubscribe: false,
     maxRetriesPerRequest: 0,
     retryStrategy: pauseMs,
     // One that is no master any more.

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { parseStoreAddress } from '../../protocol/quotas/store-address.ts';
 import { FaultProxy } from '../../test/chaos/fault-proxy.ts';
@@ -68,6 +69,69 @@ test('a connection that only listens, and whose other side is gone without a wor
   // Nobody draws here, so that nothing else notices it.
   await untilHeard(heard + 1);
 });
+
+test('a Redis that answers the handshake when it was given up already ends no control plane: news come again', async (context) => {
+  const redis = await redisProcess(context);
+  const link = await holdingLink(context, redis.port);
+  const listening = await storeOf(context, `redis://127.0.0.1:${link.port}`);
+  const speaking = await storeOf(context, `redis://${redis.address}`);
+  let heard = 0;
+  listening.onAnnounced(() => heard++);
+  const untilHeard = (more: number): Promise<void> =>
+    until('news', () => {
+      speaking.announce('t/app', [{ quota: 't/app#0', tokens: 5, perMs: 1_000, burst: 5 }]);
+      return heard >= more;
+    });
+  await untilHeard(1);
+  link.holds = true;
+  link.drop();
+  await until('a handshake that was given up', () => link.late > 0);
+  link.holds = false;
+  await untilHeard(heard + 1);
+});
+
+/** While it `holds`, the last answer of a handshake passes only when the client has ended its side. */
+async function holdingLink(context: TestContext, port: number) {
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (near) => {
+    const far = connect(port, '127.0.0.1');
+    let held: Buffer | undefined;
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+    }
+    near.on('data', (bytes) => far.write(bytes));
+    far.on('data', (bytes: Buffer) => {
+      if (link.holds && bytes.includes('redis_version')) held = bytes;
+      else near.write(bytes);
+    });
+    near.on('end', () => {
+      if (held === undefined) return near.destroy();
+      near.end(held);
+      link.late++;
+      return undefined;
+    });
+    near.on('close', () => far.destroy());
+    far.on('close', () => near.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const drop = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
+  context.after(() => {
+    drop();
+    server.close();
+  });
+  const bound = server.address();
+  const link = {
+    port: bound !== null && typeof bound === 'object' ? bound.port : 0,
+    holds: false,
+    /** Answers that came after the client had given up. */
+    late: 0,
+    drop,
+  };
+  return link;
+}
 
 test('Redis: draws that come together are one command, and each gets what it would have got by itself', async (context) => {
   const store = await storeOf(context, `redis://${(await redisProcess(context)).address}`);
