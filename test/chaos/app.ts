@@ -69,6 +69,8 @@ function answer(incoming: IncomingMessage, body: string, response: ServerRespons
   const client = String(incoming.headers['x-chaos-client'] ?? '');
   arrived(id, client, incoming.method ?? '');
   response.setHeader('x-chaos-id', id);
+  // What a gateway calls the request, for who asks it why.
+  response.setHeader('x-request-id', String(incoming.headers['x-request-id'] ?? ''));
   if (body !== '' && body !== bodyOf(id)) {
     response.writeHead(409).end(`the body is not of ${id}: ${body.slice(0, 80)}`);
   } else if (incoming.url === '/stream') {

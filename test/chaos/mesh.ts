@@ -217,6 +217,19 @@ export class ChaosMesh {
     return until(`${sidecar.name} to be ready`, () => isWell(sidecar), RECOVERY_MS);
   }
 
+  /** The services that a data plane knows. It learns of them by their first use. */
+  async servicesKnownTo(part: Part): Promise<ReadonlySet<string>> {
+    const config = await asked<ServicesInUse>(part, '/config');
+    const known = config?.services.filter(({ endpoints }) => endpoints !== undefined) ?? [];
+    return new Set(known.map(({ key }) => key));
+  }
+
+  /** Waits until a data plane that began anew knows what it knew: without a control plane it could not learn it. */
+  async untilKnows(part: Part, services: ReadonlySet<string>): Promise<void> {
+    const knows = async (): Promise<boolean> => services.isSubsetOf(await this.servicesKnownTo(part));
+    await until(`${part.name} to know ${[...services].join(', ')}`, knows, RECOVERY_MS);
+  }
+
   /** Waits until a data plane serves, with a control plane or without. */
   untilServing(sidecar: Part): Promise<void> {
     return until(`${sidecar.name} to serve`, () => isServing(sidecar), RECOVERY_MS);

@@ -25,12 +25,14 @@ export const killSidecar: Fault = {
   strike: (mesh, target, lastsMs) =>
     mesh.restarting(async () => {
       const { sidecar } = mesh.endpoint(target);
+      const known = await mesh.servicesKnownTo(sidecar);
       const healed = mesh.impair('kill-sidecar', [target]);
       const sign = await killAll([sidecar]);
       await pause(lastsMs);
       await sidecar.start();
       await mesh.untilReady(sidecar);
       healed();
+      await mesh.untilKnows(sidecar, known);
       return sign;
     }),
 };
@@ -43,6 +45,7 @@ export const killEntry: Fault = {
   strike: (mesh, target, lastsMs) =>
     mesh.restarting(async () => {
       const part = mesh.entry(target);
+      const known = await mesh.servicesKnownTo(part);
       const healed = mesh.impair('kill-entry', [target]);
       const sign = await killAll([part]);
       await pause(lastsMs);
@@ -50,6 +53,7 @@ export const killEntry: Fault = {
       await mesh.untilReady(part);
       // Whoever calls a sidecar that says it is ready is served.
       healed(0);
+      await mesh.untilKnows(part, known);
       return sign;
     }),
 };
