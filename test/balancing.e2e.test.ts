@@ -16,6 +16,8 @@ interface Application {
   busy: boolean;
   /** Requests are answered only when this is over. */
   held: Promise<void> | undefined;
+  /** Breaks its connections. */
+  drop(): void;
   stop(): void;
 }
 
@@ -33,9 +35,13 @@ async function listening(
     connections: 0,
     busy: false,
     held: undefined,
+    drop() {
+      for (const socket of sockets) socket.destroy();
+      sockets.clear();
+    },
     stop() {
       server.close();
-      for (const socket of sockets) socket.destroy();
+      application.drop();
     },
   };
   server.on('connection', (socket: Socket) => {
@@ -411,4 +417,26 @@ test('warm connections to all endpoints are there after the first request to one
   );
   await calls?.ask(0);
   await until('one to each', () => apps.grpc.every(({ connections }) => connections >= 1));
+});
+
+test('warm connections are never more than the limit of the service, and give way to a request elsewhere', async (context) => {
+  const apps = await applications(context);
+  const mesh = meshOf(apps, ['round-robin, warm 5'], undefined, { 'tulle.dev/limits': 'connections 3' });
+  const [http, , , , calls] = askers(await twoWays(context, mesh));
+  for (const [asker, called] of [
+    [http, apps.http],
+    [calls, apps.grpc],
+  ] as const) {
+    const connections = () => called.reduce((sum, one) => sum + one.connections, 0);
+    await asker?.ask(0);
+    await until('the first', () => connections() >= 3);
+    // What one round opens beyond the limit is seen by the end of the next.
+    for (let round = 1; round <= 3; round++) {
+      for (const one of called) one.drop();
+      const before = connections();
+      await until(`all of round ${round}`, () => connections() >= before + 3);
+      assert.equal(connections(), before + 3, `round ${round} by ${asker?.name}`);
+    }
+    assert.deepEqual([...(await whoAnswers(asker ?? assert.fail(), 0, 8)).keys()].sort(), NAMES);
+  }
 });
