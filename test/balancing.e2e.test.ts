@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import { createServer as createHttp1Server } from 'node:http';
 import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
-import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net';
-import { join } from 'node:path';
+import type { Server, Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { temporaryDir, writeMesh } from './fixture/relay.ts';
-import { startTulle } from './fixture/tulle.ts';
 import { edgeMesh, type TwoWays, trafficPolicy, twoWays } from './fixture/two-ways.ts';
 import { until } from './fixture/wait.ts';
 
@@ -19,6 +16,8 @@ interface Application {
   busy: boolean;
   /** Requests are answered only when this is over. */
   held: Promise<void> | undefined;
+  /** Breaks its connections. */
+  drop(): void;
   stop(): void;
 }
 
@@ -36,9 +35,13 @@ async function listening(
     connections: 0,
     busy: false,
     held: undefined,
+    drop() {
+      for (const socket of sockets) socket.destroy();
+      sockets.clear();
+    },
     stop() {
       server.close();
-      for (const socket of sockets) socket.destroy();
+      application.drop();
     },
   };
   server.on('connection', (socket: Socket) => {
@@ -247,29 +250,34 @@ test('a key by header, cookie, claim or source has one endpoint, whatever the pr
   }
 });
 
-test('of one hot key no endpoint has more in flight than its bounded share', async (context) => {
+/** What an endpoint gets of one hot key of which 24 requests are in flight, when there are 4: N % of 6, rounded up. */
+const BOUNDS: readonly (readonly [bounded: string, most: number])[] = [
+  ['', 8],
+  [', bounded 101%', 7],
+  [', bounded 200%', 12],
+  [', bounded 1000%', 24],
+];
+
+test('of one hot key no endpoint has more in flight than its bounded share, and that it has', async (context) => {
   const apps = await applications(context);
-  const all = askers(await twoWays(context, meshOf(apps, ['ring-hash header:x', 'maglev header:x'])));
+  const bounds = BOUNDS.flatMap(([bounded, most]) =>
+    ['ring-hash', 'maglev'].map((strategy) => ({ balance: `${strategy} header:x${bounded}`, most })),
+  );
+  const balances = bounds.map(({ balance }) => balance);
+  const all = askers(await twoWays(context, meshOf(apps, balances)));
   for (const { name, ask } of all) {
-    for (const index of [0, 1]) {
+    for (const [index, { balance, most }] of bounds.entries()) {
       const released = Promise.withResolvers<void>();
       for (const one of apps.all) {
         one.requests = 0;
         one.held = released.promise;
       }
-      const asked = name === 'gRPC' ? 8 : 16;
+      // A gRPC call goes through both listeners.
+      const asked = name === 'gRPC' ? 12 : 24;
       const answers = Array.from({ length: asked }, () => ask(index, { x: 'hot' }));
       const counts = () => (name === 'gRPC' ? apps.grpc : apps.http).map(({ requests }) => requests);
-      // A gRPC call goes through both listeners.
-      await until('all of them', () => counts().reduce((sum, count) => sum + count, 0) === 16);
-      // 16 of 4 endpoints, by 125 %.
-      assert.deepEqual(
-        counts()
-          .sort((a, b) => a - b)
-          .at(-1),
-        5,
-        `${name}: ${counts()}`,
-      );
+      await until('all of them', () => counts().reduce((sum, count) => sum + count, 0) === 24);
+      assert.equal(Math.max(...counts()), most, `${balance} by ${name}: ${counts()}`);
       released.resolve();
       await Promise.all(answers);
     }
@@ -411,60 +419,24 @@ test('warm connections to all endpoints are there after the first request to one
   await until('one to each', () => apps.grpc.every(({ connections }) => connections >= 1));
 });
 
-test('opaque streams: strategies, a source, zones and subsets', async (context) => {
-  const servers = await Promise.all(
-    NAMES.map((name) => {
-      const server = createTcpServer((socket) => socket.end(name));
-      return listening(context, name, server, () => {});
-    }),
-  );
-  const endpoints = servers.map(({ name, address }) => ({ address, zone: name < 'c' ? 'z1' : 'z2' }));
-  const balances = [
-    'round-robin',
-    'ring-hash source',
-    'maglev source',
-    'random, zone prefer',
-    'random, subset 3',
-  ];
-  const file = join(temporaryDir(context), 'mesh.yaml');
-  writeMesh(file, {
-    services: balances.map((balance, index) => ({
-      name: `s${index}`,
-      namespace: 't',
-      port: 7000 + index,
-      protocol: 'tcp',
-      endpoints,
-      annotations: { 'tulle.dev/balance': balance },
-    })),
-  });
-  const listeners = balances.flatMap((_, index) => ['--outbound-service', `t/s${index}=127.0.0.1:0`]);
-  const { ready } = await startTulle(
-    context,
-    ...['sidecar', '--standalone', file, '--namespace', 't', '--zone', 'z1', '--admin', '127.0.0.1:0'],
-    ...listeners,
-  );
-  const bound = ready.outboundServices as unknown as Record<string, string>;
-  const names = async (index: number): Promise<Set<string>> => {
-    const got = new Set<string>();
-    for (let i = 0; i < 40; i++) got.add(await greeting(bound[`t/s${index}`] ?? ''));
-    return got;
-  };
-  assert.equal((await names(0)).size, 4);
-  assert.equal((await names(1)).size, 1);
-  assert.equal((await names(2)).size, 1);
-  assert.deepEqual([...(await names(3))].sort(), ['a', 'b']);
-  assert.equal((await names(4)).size, 3);
+test('warm connections are never more than the limit of the service, and give way to a request elsewhere', async (context) => {
+  const apps = await applications(context);
+  const mesh = meshOf(apps, ['round-robin, warm 5'], undefined, { 'tulle.dev/limits': 'connections 3' });
+  const [http, , , , calls] = askers(await twoWays(context, mesh));
+  for (const [asker, called] of [
+    [http, apps.http],
+    [calls, apps.grpc],
+  ] as const) {
+    const connections = () => called.reduce((sum, one) => sum + one.connections, 0);
+    await asker?.ask(0);
+    await until('the first', () => connections() >= 3);
+    // What one round opens beyond the limit is seen by the end of the next.
+    for (let round = 1; round <= 3; round++) {
+      for (const one of called) one.drop();
+      const before = connections();
+      await until(`all of round ${round}`, () => connections() >= before + 3);
+      assert.equal(connections(), before + 3, `round ${round} by ${asker?.name}`);
+    }
+    assert.deepEqual([...(await whoAnswers(asker ?? assert.fail(), 0, 8)).keys()].sort(), NAMES);
+  }
 });
-
-function greeting(address: string): Promise<string> {
-  const [host = '', port] = address.split(':');
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const socket = connect(Number(port), host);
-    socket.on('data', (bytes) => {
-      text += bytes;
-    });
-    socket.on('end', () => resolve(text));
-    socket.on('error', reject);
-  });
-}

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { request } from 'undici';
 import { letIn, limitedMesh, load } from './fixture/limited-mesh.ts';
 import { until } from './fixture/wait.ts';
+import { startHttp1 } from './http2/server.ts';
 
 const after = (ms: number) => {
   const end = performance.now() + ms;
@@ -34,6 +36,39 @@ test('concurrent and exact limits hold for all sidecars together', async (contex
   assert.deepEqual(all.others, []);
   assert.ok(all.admitted <= quota, `${all.admitted} of ${quota}`);
   assert.ok(all.admitted > 0);
+});
+
+test('dry-run with exact refuses nobody at any sidecar: what all together use up is counted and explained', async (context) => {
+  const held: ServerResponse[] = [];
+  const { address: app } = await startHttp1(context, (_request, response) => void held.push(response));
+  const mesh = await limitedMesh(context, '2/h exact dry-run', 2, { app });
+  const pages = async (path: string) => {
+    const all = mesh.sidecars.map(async ({ ready }) => (await fetch(`http://${ready.admin}${path}`)).text());
+    return (await Promise.all(all)).join('\n');
+  };
+  const judged = async (result: string) => {
+    const series = `^tulle_rate_limit_requests_total\\{.*result="${result}"\\} (\\d+)`;
+    const values = (await pages('/metrics')).matchAll(new RegExp(series, 'gm'));
+    return [...values].reduce((sum, [, value]) => sum + Number(value), 0);
+  };
+  for (let round = 1; round <= 3; round++) {
+    const statuses = mesh.addresses.map(status);
+    await until('both at the application', () => held.length === 2);
+    // Nobody waits for the store, so it says so only now.
+    await until(
+      'both to be counted',
+      async () =>
+        [await judged('admitted'), await judged('would_refuse')].reduce((sum, count) => sum + count) ===
+        2 * round,
+    );
+    for (const response of held.splice(0)) response.end();
+    assert.deepEqual(await Promise.all(statuses), [200, 200]);
+  }
+  assert.ok((await judged('admitted')) <= 2);
+  assert.equal(await judged('refused'), 0);
+  await until('an explanation', async () =>
+    (await pages('/explain')).includes('2/h of shop/orders is used up (dry-run)'),
+  );
 });
 
 test('a control plane is killed: on-outage decides in time; another takes over and all is as before', async (context) => {

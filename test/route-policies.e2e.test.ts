@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
+import type { IncomingHttpHeaders } from 'node:http2';
 import { test } from 'node:test';
 import { rawBackend } from './fixture/backend.ts';
 import { bothRoute, edgeMesh, trafficPolicy, twoWays } from './fixture/two-ways.ts';
 import { answerStatus, rawGrpcServer } from './grpc/raw-server.ts';
+import { startHttp2 } from './http2/server.ts';
+
+const REWRITES = `path /v1/(\\d+)/(.*) -> /v2/$2/of/$1
+path /files-(.*) -> /files/$1
+header x-user: (.*)@.* -> $1
+response-header x-powered-by: ([a-z]+)/.* -> $1`;
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Powered-By: server/1.2.3\r\n\r\nok';
 
@@ -11,17 +18,13 @@ test('paths and headers are rewritten on the way to the server and back', async 
     for (const _ of added.matchAll(/ HTTP\/1\.1\r\n/g)) socket.write(OK);
   });
   context.after(() => app.close());
-  const rewrite = `path /v1/(\\d+)/(.*) -> /v2/$2/of/$1
-path /files-(.*) -> /files/$1
-header x-user: (.*)@.* -> $1
-response-header x-powered-by: ([a-z]+)/.* -> $1`;
   const { ways } = await twoWays(
     context,
     edgeMesh(
       { app: { protocol: 'http', endpoints: [app.address] } },
       {
         routes: [bothRoute('HTTPRoute', 'app', 'app', [{ backendRefs: [{ name: 'app' }] }])],
-        policies: [trafficPolicy('p', { kind: 'HTTPRoute', name: 'app' }, { rewrite })],
+        policies: [trafficPolicy('p', { kind: 'HTTPRoute', name: 'app' }, { rewrite: REWRITES })],
       },
     ),
   );
@@ -35,6 +38,78 @@ response-header x-powered-by: ([a-z]+)/.* -> $1`;
     assert.match(last(), /^GET \/v1\/x\/lines [\s\S]*\r\nx-user: ann\r\n/i, name);
     await ask('/files-../admin');
     assert.match(last(), /^GET \/files-..\/admin HTTP/, `${name}: an attacker hides dots in a group`);
+  }
+});
+
+test('paths and headers are rewritten for servers of HTTP/2, whatever the callers speak', async (context) => {
+  const seen: IncomingHttpHeaders[] = [];
+  const { address } = await startHttp2(context, (stream, headers) => {
+    seen.push(headers);
+    stream.respond({ ':status': 200, 'x-powered-by': 'server/1.2.3' });
+    stream.end('ok');
+  });
+  const { ways } = await twoWays(
+    context,
+    edgeMesh(
+      { app: { protocol: 'http2', endpoints: [address] } },
+      {
+        routes: [bothRoute('HTTPRoute', 'app', 'app', [{ backendRefs: [{ name: 'app' }] }])],
+        policies: [trafficPolicy('p', { kind: 'HTTPRoute', name: 'app' }, { rewrite: REWRITES })],
+      },
+    ),
+  );
+  for (const { name, ask } of ways) {
+    const { headers, body } = await ask('/v1/12/lines?a=b', { 'x-user': 'ann@shop.test' }, 'POST', 'a body');
+    assert.deepEqual([headers['x-powered-by'], body], ['server', 'ok'], name);
+    const last = seen.at(-1);
+    assert.deepEqual([last?.[':path'], last?.['x-user']], ['/v2/lines/of/12?a=b', 'ann'], name);
+    await ask('/v1/x/lines', { 'x-user': 'ann' });
+    assert.deepEqual([seen.at(-1)?.[':path'], seen.at(-1)?.['x-user']], ['/v1/x/lines', 'ann'], name);
+    await ask('/files-../admin');
+    assert.equal(seen.at(-1)?.[':path'], '/files-../admin', `${name}: an attacker hides dots in a group`);
+  }
+});
+
+test('gRPC calls are rewritten to another service and method, with their headers', async (context) => {
+  const seen: IncomingHttpHeaders[] = [];
+  const grpc = await rawGrpcServer(context, (stream, headers) => {
+    seen.push(headers);
+    stream.respond(
+      { ':status': 200, 'content-type': 'application/grpc', 'x-powered-by': 'server/1.2.3' },
+      { waitForTrailers: true },
+    );
+    stream.on('wantTrailers', () =>
+      stream.sendTrailers({ 'grpc-status': '0', 'grpc-message': String(headers[':path']) }),
+    );
+    stream.end(Buffer.alloc(5));
+  });
+  const rewrite = `path /shop\\.v1\\.(\\w+)/(.*) -> /shop.v2.$1/$2
+header x-user: (.*)@.* -> $1
+response-header x-powered-by: ([a-z]+)/.* -> $1`;
+  const { call, ways } = await twoWays(
+    context,
+    edgeMesh(
+      { calls: { protocol: 'grpc', endpoints: [grpc] } },
+      {
+        routes: [bothRoute('GRPCRoute', 'calls', 'calls', [{ backendRefs: [{ name: 'calls' }] }])],
+        policies: [trafficPolicy('p', { kind: 'GRPCRoute', name: 'calls' }, { rewrite })],
+      },
+    ),
+  );
+  for (const [path, server] of [
+    ['/shop.v1.Orders/Get', '/shop.v2.Orders/Get'],
+    ['/shop.v1.Orders/Get.More', '/shop.v2.Orders/Get.More'],
+    ['/shop.v2.Orders/Get', '/shop.v2.Orders/Get'],
+    ['/shopXv1.Orders/Get', '/shopXv1.Orders/Get'],
+  ] as const)
+    for (const answer of await call(path, { 'x-user': 'ann@shop.test' })) {
+      assert.deepEqual(answer, ['0', server, ''], path);
+      assert.equal(seen.at(-1)?.['x-user'], 'ann', path);
+    }
+  for (const { name, ask } of ways.filter((way) => way.name.startsWith('HTTP/2'))) {
+    const headers = { ':authority': 'calls.t', 'content-type': 'application/grpc', te: 'trailers' };
+    const answer = await ask('/shop.v1.Orders/Get', headers, 'POST', '\0\0\0\0\0');
+    assert.equal(answer.headers['x-powered-by'], 'server', name);
   }
 });
 

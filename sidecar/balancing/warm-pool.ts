@@ -15,7 +15,7 @@ export class WarmPool implements Timed {
   private endpoints: readonly Endpoint[] = [];
   private count = 0;
   private version = 0;
-  /** By endpoint that had too few: rounds to wait, and how many it waits the next time. */
+  /** By endpoint to which some were opened: rounds to wait, and how many it waits the next time. */
   private pauses = new Map<Endpoint, { left: number; next: number }>();
 
   constructor(wheel: TimerWheel) {

@@ -80,15 +80,20 @@ test('while the store is away the answer and the explanation say so', (context) 
   assert.deepEqual([quota?.numbers.refused, quota?.numbers.outage], [1, 1]);
 });
 
-test('a dry run never waits, and counts what the store says later', (context) => {
+test('a dry run never waits, and counts what the store says later; who is still there is told it in the explanation', (context) => {
   const told = toldQuotas(context);
   const filter = rateLimit('shop/orders', limitsOf('100/s dry-run'), told.source);
-  assert.equal(request(filter), undefined);
-  assert.equal(request(filter), undefined);
+  const [first, second, third] = [exchangeFor(), exchangeFor(), exchangeFor()];
+  for (const exchange of [first, second, third]) assert.equal(request(filter, exchange), undefined);
+  filter.onEnd?.(third);
   told.pass();
   told.grant(() => ({ granted: 1 }));
   told.pass();
   told.grant(() => ({ granted: 0, retryAfterMs: 10 }));
   const [quota] = told.source.all();
-  assert.deepEqual([quota?.numbers.admitted, quota?.numbers.dryRun], [1, 1]);
+  assert.deepEqual([quota?.numbers.admitted, quota?.numbers.dryRun], [1, 2]);
+  const detail = '100/s of shop/orders is used up (dry-run)';
+  assert.deepEqual(second.policies, [{ policy: 'rate-limit', decision: 'would refuse', detail }]);
+  for (const { policies } of [first, third])
+    assert.deepEqual(policies, [], 'it may be of another request by now');
 });

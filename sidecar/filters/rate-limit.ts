@@ -157,35 +157,33 @@ function countOnly(limit: Limit, exchange: Exchange, nowMs: number): void {
     quota.numbers.admitted++;
     if (counts) for (const account of accounts) exchange.hold(account);
   } else if (verdict !== WAITS) {
-    quota.numbers.dryRun++;
-    exchange.note(RATE_LIMIT, 'would refuse', `${limit.words} is used up (dry-run)`);
+    wouldRefuse(limit, exchange);
   } else countLater(limit, exchange, accounts, nowMs);
 }
 
-function countLater(
-  { quota, counts }: Limit,
-  exchange: Exchange,
-  accounts: Account[],
-  sinceMs: number,
-): void {
+function wouldRefuse({ quota, words }: Limit, exchange: Exchange): void {
+  quota.numbers.dryRun++;
+  exchange.note(RATE_LIMIT, 'would refuse', `${words} is used up (dry-run)`);
+}
+
+function countLater(limit: Limit, exchange: Exchange, accounts: Account[], sinceMs: number): void {
+  const { quota, counts } = limit;
   let over = false;
-  const waiter = new Waiter(accounts, sinceMs, (refusedBy, nowMs) => {
-    if (refusedBy !== undefined) {
-      quota.numbers.dryRun++;
-      return;
-    }
-    quota.numbers.admitted++;
-    // A place is let go with its request, which may be over already.
-    if (over) for (const account of accounts) account.release(nowMs);
-    else taken = true;
-  });
   let taken = false;
-  if (counts)
-    exchange.hold({
-      release(nowMs) {
-        over = true;
-        if (taken) for (const account of accounts) account.release(nowMs);
-      },
-    });
+  const waiter = new Waiter(accounts, sinceMs, (refusedBy, nowMs) => {
+    if (refusedBy === undefined) {
+      quota.numbers.admitted++;
+      // A place is let go with its request, which may be over already.
+      if (over && counts) for (const account of accounts) account.release(nowMs);
+      else taken = counts;
+    } else if (over) quota.numbers.dryRun++;
+    else wouldRefuse(limit, exchange);
+  });
+  exchange.hold({
+    release(nowMs) {
+      over = true;
+      if (taken) for (const account of accounts) account.release(nowMs);
+    },
+  });
   waiter.wake(sinceMs);
 }

@@ -168,15 +168,15 @@ export class Endpoint implements ConnectionOwner, Timed {
 
   /**
    * Opens connections so that there are `count`, in use or not, within the service's limit; by HTTP/2 one. Returns
-   * whether there were too few.
+   * whether it opened any.
    */
   keepWarm(count: number, version: number): boolean {
     if (this.retired) return false;
     if (version === HTTP_2) return this.http2Pool().keepWarm();
-    const cold = this.connections < count;
-    for (let more = count - this.connections; more > 0; more--)
-      if (this.use.connections < this.limits.connections) this.open();
-    return cold;
+    const { connections, use } = this;
+    const opened = Math.min(count - connections, this.limits.connections - use.connections);
+    for (let left = opened; left > 0; left--) this.open();
+    return opened > 0;
   }
 
   private starve(): void {

@@ -55,10 +55,11 @@ export class Http2Pool implements Http2ConnectionOwner {
     return undefined;
   }
 
-  /** Opens a connection if there is none, within the service's limit. Returns whether there was none. */
+  /** Opens a connection if there is none, within the service's limit. Returns whether it did. */
   keepWarm(): boolean {
     if (this.open.length > 0 || this.opening > 0) return false;
-    if (this.parts.use.connections < this.limits.connections) this.connect();
+    if (this.parts.use.connections >= this.limits.connections) return false;
+    this.connect();
     return true;
   }
 

@@ -252,6 +252,48 @@ test('callers are told apart by what a limit says; of several all are needed; dr
   }
 });
 
+test('dry-run refuses nobody, whatever the limit: what it would refuse is counted and explained', async (context) => {
+  const limits = [
+    '1/d',
+    '1/d exact',
+    'window 1/d',
+    'estimate 1/d by path',
+    'concurrent 1',
+    '1/d on-outage deny',
+  ];
+  const { callers, metric, admin } = await limited(
+    context,
+    limits.map((limit) => `${limit} dry-run`),
+  );
+  for (const { protocol, ask: one, app } of callers) {
+    for (const [index, limit] of limits.entries()) {
+      const [host, what] = [`${protocol}-${index}.t`, `${limit} by ${protocol}`];
+      // It is under way while the next come.
+      const first = one(host, { headers: { 'x-hold': '1' } });
+      await until('it at the application', () => app.held.length === 1);
+      for (let more = 0; more < 2; more++) {
+        const { admitted: in_, fields } = await one(host);
+        assert.ok(in_, what);
+        for (const name of ['ratelimit', 'ratelimit-policy', 'retry-after'])
+          assert.equal(fields[name], undefined, what);
+      }
+      // A gateway gives each request an id of its own, and tells it only where it refuses.
+      await until(`an explanation of ${what}`, async () => {
+        const explained = await (await fetch(`http://${admin}/explain`)).text();
+        return explained.includes(`of t/${protocol}-${index} is used up (dry-run)`);
+      });
+      app.held.shift()?.();
+      assert.ok((await first).admitted, what);
+    }
+  }
+  const judged = (result: string) => metric('tulle_rate_limit_requests_total', `result="${result}"`);
+  const services = callers.length * limits.length;
+  assert.deepEqual(
+    [await judged('admitted'), await judged('would_refuse'), await judged('refused')],
+    [services, 2 * services, 0],
+  );
+});
+
 test('as many requests at once as a limit of concurrency says; a place is free when its request is over', async (context) => {
   const { callers } = await limited(context, ['concurrent 2', 'concurrent 1 by header:x-user']);
   for (const { protocol, ask: one, app } of callers) {

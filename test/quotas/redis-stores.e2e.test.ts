@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { request } from 'undici';
 import { type Admissions, admissionsAt, bucket, excess } from '../fixture/admissions.ts';
 import { limitedMesh } from '../fixture/limited-mesh.ts';
 import type { RedisProcess } from '../fixture/redis.ts';
@@ -94,3 +95,49 @@ test(
     await end();
   },
 );
+
+const SECRETS = { password: 'of redis: %41/#', sentinelPassword: 'of sentinel: %42/#' };
+
+/** Files of these passwords, as flags of a control plane. */
+function passwordFlags(context: TestContext, { password, sentinelPassword } = SECRETS): string[] {
+  const dir = temporaryDir(context);
+  const [ofRedis, ofSentinel] = [join(dir, 'redis'), join(dir, 'sentinel')];
+  writeFileSync(ofRedis, password, { mode: 0o600 });
+  // As `echo` writes it.
+  writeFileSync(ofSentinel, `${sentinelPassword}\n`, { mode: 0o600 });
+  return ['--redis-password-file', ofRedis, '--redis-sentinel-password-file', ofSentinel];
+}
+
+test('Sentinels and the master that they name have a password each', LIMIT, async (context) => {
+  const { master, sentinel } = await redisWithSentinel(context, SECRETS);
+  const store = `redis+sentinel://127.0.0.1:${sentinel.port}/main`;
+  const { goesOn, end } = await counted(context, store, passwordFlags(context));
+  await goesOn('with both passwords');
+  await end();
+  assert.ok(await isAsked(master));
+});
+
+for (const [what, wrong] of [
+  ['Sentinels', { ...SECRETS, sentinelPassword: 'a wrong one' }],
+  ['the master', { ...SECRETS, password: 'a wrong one' }],
+] as const)
+  test(
+    `a wrong password of ${what} is an outage: it is told why, and no password is`,
+    LIMIT,
+    async (context) => {
+      const { sentinel } = await redisWithSentinel(context, SECRETS);
+      const store = `redis+sentinel://127.0.0.1:${sentinel.port}/main`;
+      const controlFlags = [...passwordFlags(context, wrong), '--log-level', 'debug'];
+      const mesh = await limitedMesh(context, '80/s on-outage deny', 1, { store, controlFlags });
+      let told = '';
+      await until('the reason to be told', async () => {
+        const { statusCode, body } = await request(`http://${mesh.addresses[0]}/`);
+        told = await body.text();
+        assert.equal(statusCode, 429, told);
+        return told.includes('WRONGPASS');
+      });
+      const { log } = mesh.controlPlane;
+      assert.match(log, /Redis cannot be asked/);
+      for (const text of [told, log]) assert.doesNotMatch(text, /of redis|of sentinel|a wrong one/);
+    },
+  );
