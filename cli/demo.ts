@@ -128,7 +128,7 @@ async function watch(
   for (let second = 1; second <= seconds && !stopped.yes; second++) {
     const untilMs = startMs + second * 1000;
     await Promise.race([
-      new Promise((resolve) => setTimeout(resolve, untilMs - performance.now())),
+      new Promise((resolve) => setTimeout(resolve, Math.max(0, untilMs - performance.now()))),
       stopped.promise,
     ]);
     if (stopped.yes || json) continue;

@@ -8,7 +8,7 @@ import { type Part, Processes } from './processes.ts';
 import { GATEWAY, meshDocument, NAMESPACE, SERVICES } from './topology.ts';
 
 const TOKEN_MS = 600_000;
-const READY_MS = 30_000;
+const READY_MS = 60_000;
 const GRACE_MS = 1_200;
 
 /** One running sidecar. */

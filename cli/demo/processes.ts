@@ -2,7 +2,7 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { appendFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-const READY_MS = 30_000;
+const READY_MS = 60_000;
 const KEEP_ERRORS = 20;
 
 /** A part of the demo: a process of its own that ends when the demo ends, even by kill -9. */
