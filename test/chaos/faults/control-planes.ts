@@ -26,9 +26,11 @@ export const killControlPlanes: Fault = {
   lastsMs: [1_000, 6_000],
   async strike(mesh, _target, lastsMs) {
     const parts = mesh.controlPlanes.map(({ part }) => part);
+    await mesh.orphan();
     const sign = await killAll(parts);
     await pause(lastsMs);
     await Promise.all(parts.map((part) => part.start()));
+    mesh.isOrphaned = false;
     await mesh.untilAllReady();
     return sign;
   },
