@@ -25,11 +25,12 @@ export function openMemoryStore({
   const partOf = parts === 1 ? undefined : partsOf(parts);
   let draws = 0;
   return {
-    draw(service, member, exact, items, told = 0) {
+    draw(service, member, exact, items, told = 0, sharing = false) {
       draws++;
-      if (partOf === undefined) return Promise.resolve(quotas.draw(service, member, exact, items, told));
+      if (partOf === undefined)
+        return Promise.resolve(quotas.draw(service, member, exact, items, told, sharing));
       const own = items.map((item): QuotaDraw => ({ ...item, limit: partOf(item.limit) }));
-      const { atMs, grants } = quotas.draw(service, member, exact, own, Math.ceil(told / parts));
+      const { atMs, grants } = quotas.draw(service, member, exact, own, Math.ceil(told / parts), sharing);
       // As many may draw at each of the others.
       return Promise.resolve({
         atMs,

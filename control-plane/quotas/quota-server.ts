@@ -246,7 +246,8 @@ class Quotas implements QuotaServer {
   private keepContact(): void {
     const nowMs = performance.now();
     const present = new Map<ServiceKey, QuotaMember[]>();
-    for (const [{ member: name, services, told }, session] of this.open) {
+    for (const [stream, session] of this.open) {
+      const { member: name, services, told } = stream;
       if (session === undefined || session.destroyed) continue;
       const contact = this.contactOf(session, nowMs);
       if (!contact.pinged) {
@@ -258,6 +259,7 @@ class Quotas implements QuotaServer {
       }
       if (nowMs - contact.answeredMs > ANSWER_MS) continue;
       for (const service of services) {
+        if (stream.isSharing(service, nowMs)) continue;
         const members = present.get(service);
         const member = { name, told: told.get(service) ?? 0 };
         if (members === undefined) present.set(service, [member]);

@@ -31,7 +31,9 @@ export interface StoreNumbers {
 export interface QuotaStore {
   /**
    * Debits what is granted. `exact`: all draws are granted whole, or none; they are of different quotas. `member`: the
-   * sidecar that draws. `told`: how many share, as it was told last, here or elsewhere; 0: nothing. Rejects with StoreOutage, soon: nothing was granted then, and what was given back is lost.
+   * sidecar that draws. `told`: how many share, as it was told last, here or elsewhere; 0: nothing. `sharing`: it is
+   * on its share of an outage until it is answered. Rejects with StoreOutage, soon: nothing was granted then, and what was
+   * given back is lost.
    */
   draw(
     service: ServiceKey,
@@ -39,6 +41,7 @@ export interface QuotaStore {
     exact: boolean,
     draws: readonly QuotaDraw[],
     told?: number,
+    sharing?: boolean,
   ): Promise<QuotaDrawn>;
   /** These sidecars answered lately, whether they draw or not. */
   contact(service: ServiceKey, members: readonly QuotaMember[]): void;

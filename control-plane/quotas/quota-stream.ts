@@ -40,6 +40,9 @@ export interface QuotaNumbers {
 
 type Read = QuotaRequest & { readonly exact: boolean };
 
+/** Who gets a grant knows it so soon, and leaves its share, in ms; if it draws meanwhile it is known at once. */
+const SETTLE_MS = 1_000;
+
 /** One sidecar's stream of draws. */
 export class QuotaStream {
   /** Who draws, in the eyes of the store. */
@@ -48,6 +51,8 @@ export class QuotaStream {
   readonly services = new Set<ServiceKey>();
   /** How many share a service's quotas, as this sidecar was told last. */
   readonly told = new Map<ServiceKey, number>();
+  /** Until when, by `performance.now()`, it may be on its share of a service's quotas, though it is there. */
+  private readonly sharingMs = new Map<ServiceKey, number>();
   private readonly stream: ServerHttp2Stream;
   private readonly store: QuotaStore;
   private readonly access: QuotaAccess;
@@ -114,6 +119,11 @@ export class QuotaStream {
     else this.end(`a message is not understood: ${request.error.issues[0]?.message.slice(0, 200) ?? ''}`);
   }
 
+  /** Whether it may be on its share of a service's quotas: then that it answers says nothing to the store. */
+  isSharing(service: ServiceKey, nowMs: number): boolean {
+    return nowMs < (this.sharingMs.get(service) ?? 0);
+  }
+
   private onRequest(request: Read): void {
     this.numbers.messages++;
     const service = serviceOf(request.items[0]?.quota ?? '');
@@ -126,9 +136,13 @@ export class QuotaStream {
     this.unanswered++;
     const told = request.sharers ?? 0;
     this.told.set(service, told);
-    this.store.draw(service, this.member, request.exact, draws, told).then(
+    const sharing = request.sharing === true;
+    if (sharing) this.sharingMs.set(service, Number.POSITIVE_INFINITY);
+    else this.sharingMs.delete(service);
+    this.store.draw(service, this.member, request.exact, draws, told, sharing).then(
       ({ atMs, grants }) => {
         this.unanswered--;
+        if (this.sharingMs.has(service)) this.sharingMs.set(service, performance.now() + SETTLE_MS);
         this.told.set(service, grants[0]?.sharers ?? told);
         this.clockOffset = atMs - performance.now();
         for (const [at, { quota, subject, granted }] of grants.entries()) {
@@ -141,6 +155,7 @@ export class QuotaStream {
       (error: unknown) => {
         this.unanswered--;
         this.numbers.outages++;
+        this.sharingMs.set(service, Number.POSITIVE_INFINITY);
         if (!(error instanceof StoreOutage)) this.log.error({ error: String(error) }, 'a draw failed');
         const detail = error instanceof StoreOutage ? error.message : 'the store failed';
         this.write({ type: 'outage', id: request.id, detail: detail.slice(0, 500) });

@@ -51,6 +51,7 @@ interface Asked {
   readonly exact: boolean;
   readonly draws: readonly QuotaDraw[];
   readonly told: number;
+  readonly sharing: boolean;
   readonly startMs: number;
   resolve(drawn: QuotaDrawn): void;
   reject(error: unknown): void;
@@ -82,9 +83,10 @@ class RedisStore implements QuotaStore {
     exact: boolean,
     draws: readonly QuotaDraw[],
     told = 0,
+    sharing = false,
   ): Promise<QuotaDrawn> {
     return new Promise((resolve, reject) => {
-      const one = { member, exact, draws, told, startMs: performance.now(), resolve, reject };
+      const one = { member, exact, draws, told, sharing, startMs: performance.now(), resolve, reject };
       // A request waits for it, and for nothing else.
       if (exact) this.run(service, [one]);
       else this.batches.add(service, one, Math.max(1, draws.length));
@@ -105,8 +107,8 @@ class RedisStore implements QuotaStore {
         const key = this.bucketKey(service, quota, subject);
         keys.push(key, `${key}:parts`, `${key}:drawers`);
       }
-    const asked = batch.map(({ member, exact, told, draws }) => {
-      return { member, exact, told, items: draws.map(itemOf) };
+    const asked = batch.map(({ member, exact, told, sharing, draws }) => {
+      return { member, exact, told, sharing, items: draws.map(itemOf) };
     });
     const wholes = batch.flatMap(({ draws }) => draws.map(({ limit }) => wholeMs(quotaTerms(limit))));
     const ttlMs = Math.ceil(Math.max(MIN_TTL_MS, 2 * Math.max(0, ...wholes)));

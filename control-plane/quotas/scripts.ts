@@ -69,8 +69,9 @@ local function unseen()
   return 1 - claimed
 end
 
--- Notes that a member is there; told: what it was told last. Returns what it is told now.
-local function contact(member, told_last, ttl)
+-- Notes that a member is there; told: what it was told last; sharing: it is on its share until it gets the answer.
+-- Returns what it is told now.
+local function contact(member, told_last, ttl, sharing)
   local before = redis.call('HGET', KEYS[2], member)
   local told = before and tonumber(string.match(before, ':(.+)'))
   if not told and told_last > 0 and now < young then
@@ -84,7 +85,12 @@ local function contact(member, told_last, ttl)
   if free + 1e-9 >= 1 / count then now_told = count
   elseif free < 1e-6 then now_told = 1000000
   else now_told = math.ceil(1 / free - 1e-6) end
-  redis.call('HSET', KEYS[2], member, num(now) .. ':' .. num(now_told))
+  local last = now
+  if sharing then
+    last = now - ${ABSENT_MS + 1}
+    if before then last = math.min(last, tonumber(string.match(before, '^[^:]+'))) end
+  end
+  redis.call('HSET', KEYS[2], member, num(last) .. ':' .. num(now_told))
   if told ~= now_told then
     shares = others + 1 / now_told
     redis.call('HSET', KEYS[1], 'shares', num(shares))
@@ -140,7 +146,7 @@ end
  */
 export const DRAW = script(`${PRESENCE}
 local ttl = ARGV[2]
-local member, exact, told -- of the draw that is made
+local member, exact, told, sharing -- of the draw that is made
 evaluate(ttl)
 
 local function least(window)
@@ -389,7 +395,7 @@ local function tell(granted, wait, remaining, reset)
 end
 
 local function draw(items, first)
-  local sharers, none = contact(member, told, ttl), false
+  local sharers, none = contact(member, told, ttl, sharing), false
   answer[#answer + 1] = string.format('%d', sharers)
   for i, b in ipairs(items) do
     local at = first + (i - 1) * 3
@@ -426,7 +432,7 @@ end
 
 local first = 3
 for _, one in ipairs(cjson.decode(ARGV[3])) do
-  member, exact, told = one.member, one.exact, one.told
+  member, exact, told, sharing = one.member, one.exact, one.told, one.sharing
   draw(one.items, first)
   first = first + 3 * #one.items
 end

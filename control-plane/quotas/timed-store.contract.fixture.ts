@@ -62,13 +62,14 @@ function draw(
   items: readonly Asked[],
   exact = false,
   told = 0,
+  sharing = false,
 ): Promise<QuotaDrawn> {
   const draws = items.map(
     ({ limit = bucket, quota = `t/app#${limit.algorithm}`, subject = '', want = 0, back = [] }) => {
       return { quota, subject, limit, want, back };
     },
   );
-  return store.draw(SERVICE, member, exact, draws, told);
+  return store.draw(SERVICE, member, exact, draws, told, sharing);
 }
 
 /** How many a member gets of one limit. */
@@ -294,6 +295,25 @@ export function timedStoreContract(name: string, open: Open): void {
       await pass(1_000, 'a');
       assert.equal((await get(store, 'a', bucket, 1000)).granted, 45);
       await get(store, 'b', bucket, 0);
+      await pass(300, 'a', 'b');
+      await pass(2_000, 'a', 'b');
+      assert.equal((await get(store, 'a', bucket, 1000)).granted, 100);
+    },
+  );
+
+  contract(
+    'who comes back from its share has it until the answer is there: others get nothing of it before it draws again',
+    async (store, { pass }) => {
+      for (let i = 0; i < 2; i++) for (const member of ['a', 'b']) await get(store, member, bucket, 0);
+      await pass(2_000, 'a');
+      await draw(store, 'b', [{}], false, 2, true);
+      await pass(500, 'a');
+      await draw(store, 'b', [{}], false, 2, true);
+      await pass(500, 'a');
+      assert.equal((await get(store, 'a', bucket, 1000)).granted, 50, 'half of it is of b');
+      await pass(1_000, 'a');
+      assert.ok((await get(store, 'a', bucket, 1000)).granted <= 50);
+      await draw(store, 'b', [{}], false, 2);
       await pass(300, 'a', 'b');
       await pass(2_000, 'a', 'b');
       assert.equal((await get(store, 'a', bucket, 1000)).granted, 100);

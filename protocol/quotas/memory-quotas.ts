@@ -116,11 +116,12 @@ export class MemoryQuotas {
     exact: boolean,
     draws: readonly QuotaDraw[],
     told = 0,
+    sharing = false,
   ): QuotaDrawn {
     const nowMs = this.now();
     const known = this.serviceOf(service, nowMs);
     known.presence.evaluate(nowMs);
-    const sharers = known.presence.contact(member, nowMs, told);
+    const sharers = known.presence.contact(member, nowMs, told, sharing);
     this.tidy(known, nowMs, LOOKED_AT * (draws.length + 1));
     this.tidyNext(nowMs, LOOKED_AT * (draws.length + 1));
     const asked = draws.map((draw): Asked => {

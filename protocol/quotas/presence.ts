@@ -81,21 +81,23 @@ export class Presence {
 
   /**
    * Notes that a sidecar is there. Returns how many draw, as it is told: its share at an outage is 1 / that. `told`: what it
-   * was told last, here or before the store began; 0: nothing.
+   * was told last, here or before the store began; 0: nothing. `sharing`: it is on its share until it gets the answer, so
+   * it is as one that is away.
    */
-  contact(name: string, nowMs: number, told = 0): number {
+  contact(name: string, nowMs: number, told = 0, sharing = false): number {
     const before = this.members.get(name);
     if (before === undefined && told > 0 && this.isYoung(nowMs)) this.claimed += 1 / told;
-    return this.tell(name, before, nowMs);
+    const goneMs = nowMs - ABSENT_MS - 1;
+    return this.tell(name, before, nowMs, sharing ? Math.min(before?.lastMs ?? goneMs, goneMs) : nowMs);
   }
 
-  private tell(name: string, before: Member | undefined, nowMs: number): number {
+  private tell(name: string, before: Member | undefined, nowMs: number, lastMs: number): number {
     const others = this.shares - (before === undefined ? 0 : 1 / before.told);
     const count = this.members.size + (before === undefined ? 1 : 0);
     const free = 1 - others - this.unseen(nowMs);
     const told = free + 1e-9 >= 1 / count ? count : free < 1e-6 ? 1_000_000 : Math.ceil(1 / free - 1e-6);
     this.shares = others + 1 / told;
-    this.members.set(name, { lastMs: nowMs, told });
+    this.members.set(name, { lastMs, told });
     return told;
   }
 

@@ -116,6 +116,12 @@ export class DrawnQuota implements Quota {
     return sinceMs + SHARE_AFTER_MS;
   }
 
+  /** Its share of an outage is in use. */
+  isSharing(nowMs: number): boolean {
+    const { outage, limit } = this;
+    return limit.onOutage === 'share' && outage !== undefined && nowMs >= this.shareFromMs(outage);
+  }
+
   /** Its numbers are others now: what was drawn of the old is given up. */
   giveUp(nowMs: number): void {
     this.servedExact = false;

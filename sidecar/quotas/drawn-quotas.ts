@@ -197,7 +197,15 @@ export class DrawnQuotas implements QuotaSource, Drawer {
     this.link?.send({
       ...{ type: 'draw', id, exact: waiter !== undefined, items },
       ...(sharers > 0 && { sharers }),
+      ...(this.isSharing(asked[0]?.account.quota.service, nowMs) && { sharing: true }),
     });
+  }
+
+  /** Of any of a service's quotas: the store sets aside the share of all. */
+  private isSharing(service: string | undefined, nowMs: number): boolean {
+    for (const quota of this.quotas.values())
+      if (quota.service === service && quota.isSharing(nowMs)) return true;
+    return false;
   }
 
   // --- from the store ---

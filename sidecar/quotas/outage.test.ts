@@ -50,6 +50,26 @@ test('share: nobody until others count this sidecar as away, then its part of th
   assert.ok(within >= 48 && within <= 50, `${within} in a second at 50/s`);
 });
 
+test('share: as long as it is in use each draw says so, so that the store sets it aside, and none after an answer', (context) => {
+  const gone = lost(context, '100/s burst 40');
+  const { told, quotas } = gone;
+  const said = () => told.sent.map(({ sharing }) => sharing === true);
+  admitted(gone, 1400);
+  assert.ok(said().length > 2 && !said().includes(true), 'it has not begun');
+  const before = said().length;
+  admitted(gone, 600);
+  assert.ok(said().length > before);
+  assert.equal(said().at(-1), true);
+  told.pass(300);
+  assert.equal(told.unanswered.length, 1);
+  told.grant(() => ({ granted: 0, sharers: 2 }));
+  told.ask(quotas);
+  told.pass(50);
+  told.ask(quotas);
+  told.pass();
+  assert.equal(said().at(-1), false);
+});
+
 test('share: who was never told how many share lets in nobody', (context) => {
   const told = toldQuotas(context);
   const quotas = told.quotas('100/s');
