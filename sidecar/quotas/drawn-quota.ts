@@ -98,7 +98,11 @@ export class DrawnQuota implements Quota {
 
   /** It has not. Returns whether it is the first that is heard of this outage. */
   lost(detail: string, nowMs: number): boolean {
-    if (this.outage !== undefined) return false;
+    if (this.outage !== undefined) {
+      // The first one may not have known yet why.
+      this.outage = { ...this.outage, detail };
+      return false;
+    }
     this.outage = { sinceMs: nowMs, detail };
     this.probes = 0;
     return true;

@@ -42,6 +42,13 @@ test('deny: nobody is', (context) => {
   assert.equal(told.ask(quotas).result, 'refused');
 });
 
+test('an outage that goes on is told by the newest reason', (context) => {
+  const { told, quotas } = lost(context, '2/s on-outage deny');
+  told.pass(300);
+  told.reply({ ...AWAY, id: told.unanswered.shift() ?? -1, detail: 'Redis: WRONGPASS' });
+  assert.equal(told.ask(quotas).refusedBy?.outage, 'Redis: WRONGPASS');
+});
+
 test('share: nobody until others count this sidecar as away, then its part of the quota, with nothing saved up', (context) => {
   const gone = lost(context, '100/s burst 40');
   assert.equal(gone.asked.result, 'refused');
