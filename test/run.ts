@@ -115,7 +115,7 @@ async function runFiles(files: readonly string[], concurrency: number, limits: L
   const waiting = [...files];
   const runner = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
-      await runFile(file, Math.min(fileMs, untilMs - performance.now()));
+      await runFile(file, Math.floor(Math.min(fileMs, untilMs - performance.now())));
   };
   await Promise.all(Array.from({ length: concurrency }, runner));
 }
