@@ -4,7 +4,7 @@ import { createServer, connect as netConnect } from 'node:net';
 import { test } from 'node:test';
 import { answering, rawBackend, twoAnswering } from './fixture/backend.ts';
 import { rawClient } from './fixture/client.ts';
-import { freePort } from './fixture/free-port.ts';
+import { deadAddress } from './fixture/free-port.ts';
 import { appMesh, explain, relay, writeMesh } from './fixture/relay.ts';
 import { turn, until } from './fixture/wait.ts';
 
@@ -334,7 +334,7 @@ test('a slow reader stops the writer, both ways, and nothing is lost or changed'
 test('an endpoint that refuses connections is passed over: the other answers, and the explanation says so', async (context) => {
   const backend = await answering();
   context.after(() => backend.close());
-  const dead = `127.0.0.1:${await freePort()}`;
+  const dead = await deadAddress();
   const proxy = await relay(
     context,
     appMesh([dead, backend.address], { 'tulle.dev/balance': 'round-robin' }),

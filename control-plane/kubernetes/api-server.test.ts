@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
-import { freePort } from '../../test/fixture/free-port.ts';
+import { deadAddress } from '../../test/fixture/free-port.ts';
 import { openApiServer, reasonOf, statusOf } from './api-server.ts';
 import { fakeApiServer } from './fake-api-server.fixture.ts';
 
@@ -47,7 +47,7 @@ test('a reason has what the server says, and neither headers nor body', async (c
   assert.equal(reasonOf(error), 'it answered 403: secrets is forbidden');
   const nobody = new KubeConfig();
   nobody.loadFromClusterAndUser(
-    { name: 'n', server: `http://127.0.0.1:${await freePort()}`, skipTLSVerify: true },
+    { name: 'n', server: `http://${await deadAddress()}`, skipTLSVerify: true },
     { name: 'n' },
   );
   const refused: unknown = await openApiServer(nobody)

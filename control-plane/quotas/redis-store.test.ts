@@ -51,23 +51,30 @@ test('a Redis that forgot, and is asked only later, gives nothing at once: sidec
   });
 });
 
+/** Waits until `listening` hears one more time what `speaking` says again and again. */
+function news(listening: QuotaStore, speaking: QuotaStore): () => Promise<void> {
+  let heard = 0;
+  listening.onAnnounced(() => heard++);
+  return () => {
+    const before = heard;
+    return until('news', () => {
+      speaking.announce('t/app', [{ quota: 't/app#0', tokens: 5, perMs: 1_000, burst: 5 }]);
+      return heard > before;
+    });
+  };
+}
+
 test('a connection that only listens, and whose other side is gone without a word, is given up: news come again', async (context) => {
   const redis = await redisProcess(context);
   const link = await FaultProxy.open(() => redis.address);
   context.after(() => link.close());
   const listening = await storeOf(context, `redis://${link.address}`);
   const speaking = await storeOf(context, `redis://${redis.address}`);
-  let heard = 0;
-  listening.onAnnounced(() => heard++);
-  const untilHeard = (more: number): Promise<void> =>
-    until('news', () => {
-      speaking.announce('t/app', [{ quota: 't/app#0', tokens: 5, perMs: 1_000, burst: 5 }]);
-      return heard >= more;
-    });
-  await untilHeard(1);
+  const more = news(listening, speaking);
+  await more();
   link.cut();
   // Nobody draws here, so that nothing else notices it.
-  await untilHeard(heard + 1);
+  await more();
 });
 
 test('a Redis that answers the handshake when it was given up already ends no control plane: news come again', async (context) => {
@@ -75,19 +82,13 @@ test('a Redis that answers the handshake when it was given up already ends no co
   const link = await holdingLink(context, redis.port);
   const listening = await storeOf(context, `redis://127.0.0.1:${link.port}`);
   const speaking = await storeOf(context, `redis://${redis.address}`);
-  let heard = 0;
-  listening.onAnnounced(() => heard++);
-  const untilHeard = (more: number): Promise<void> =>
-    until('news', () => {
-      speaking.announce('t/app', [{ quota: 't/app#0', tokens: 5, perMs: 1_000, burst: 5 }]);
-      return heard >= more;
-    });
-  await untilHeard(1);
+  const more = news(listening, speaking);
+  await more();
   link.holds = true;
   link.drop();
   await until('a handshake that was given up', () => link.late > 0);
   link.holds = false;
-  await untilHeard(heard + 1);
+  await more();
 });
 
 /** While it `holds`, the last answer of a handshake passes only when the client has ended its side. */

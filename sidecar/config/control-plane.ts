@@ -4,7 +4,7 @@ import type { ClientMessage, ServerMessage } from '../../protocol/control-messag
 import { lineReader } from '../../protocol/line-reader.ts';
 import type { Resource, ResourceKind } from '../../protocol/resources.ts';
 import { VERSION } from '../../protocol/version.ts';
-import { openControlSession } from '../identity/control-session.ts';
+import { leaveSilent, openControlSession } from '../identity/control-session.ts';
 import type { Identity, IdentitySource } from '../identity/identity.ts';
 import type { Log } from '../log.ts';
 import type { Subscription, SubscriptionState } from './subscription.ts';
@@ -197,7 +197,7 @@ class ControlPlaneSubscription implements Subscription, SubscriptionSessions {
     this.pinged = session;
     const timer = setTimeout(() => {
       this.patienceMs = Math.min(LAST_PATIENCE_MS, this.patienceMs * 2);
-      session.destroy(new Error('the control plane does not answer any more'));
+      leaveSilent(session);
     }, this.patienceMs);
     session.ping((error) => {
       clearTimeout(timer);

@@ -3,7 +3,6 @@ import type { TestContext } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import type { ClientMessage, ServerMessage } from '../../protocol/control-messages.ts';
 import { lineReader } from '../../protocol/line-reader.ts';
-import { freePort } from '../../test/fixture/free-port.ts';
 import type { TestAuthority } from './authority.fixture.ts';
 
 /** What a sidecar asks an authority for. */
@@ -121,9 +120,4 @@ function resources(standing: StandIn, stream: ServerHttp2Stream): void {
   });
   standing.streams.push(told);
   standing.onResources(told);
-}
-
-/** An address at which nobody listens. */
-export async function deadAddress(): Promise<string> {
-  return `127.0.0.1:${await freePort()}`;
 }

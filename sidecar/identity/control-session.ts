@@ -25,7 +25,7 @@ export function openControlSession(
   let answered = true;
   const timer = setInterval(() => {
     if (!answered || session.connecting || session.destroyed) {
-      session.destroy(new Error('the control plane does not answer any more'));
+      leaveSilent(session);
       return;
     }
     answered = false;
@@ -37,6 +37,11 @@ export function openControlSession(
   session.on('close', () => clearInterval(timer));
   session.on('error', () => {});
   return session;
+}
+
+/** It shows no sign of life: the next one is to be asked. */
+export function leaveSilent(session: ClientHttp2Session): void {
+  session.destroy(new Error('the control plane does not answer any more'));
 }
 
 function refusal(certificate: PeerCertificate): Error | undefined {

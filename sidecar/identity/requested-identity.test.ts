@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { before, type TestContext, test } from 'node:test';
+import { deadAddress } from '../../test/fixture/free-port.ts';
 import { until } from '../../test/fixture/wait.ts';
 import { type LeafOptions, type TestAuthority, testAuthority } from './authority.fixture.ts';
-import { deadAddress, type StandIn, standIn } from './control-plane.fixture.ts';
+import { type StandIn, standIn } from './control-plane.fixture.ts';
 import type { Identity, IdentitySource } from './identity.ts';
 import { impostor } from './impostor.fixture.ts';
 import { requestIdentity } from './requested-identity.ts';

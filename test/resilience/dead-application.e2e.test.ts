@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { issueFiles } from '../../control-plane/authority/issue-files.ts';
 import { type Ask, callerBy, type Protocol } from '../fixture/ailing-endpoints.ts';
-import { freePort } from '../fixture/free-port.ts';
+import { deadAddress } from '../fixture/free-port.ts';
 import { temporaryDir, writeMesh } from '../fixture/relay.ts';
 import { startTulle } from '../fixture/tulle.ts';
 import { answerOk, rawGrpcServer } from '../grpc/raw-server.ts';
@@ -38,7 +38,7 @@ async function halfDead(context: TestContext, protocol: Protocol): Promise<Ask> 
   const service = { name: 'app', namespace: 'shop', port: 80, protocol };
   const endpoints: object[] = [];
   for (const [name, application] of [
-    ['dead', `127.0.0.1:${await freePort()}`],
+    ['dead', await deadAddress()],
     ['living', await living(context, protocol)],
   ] as const) {
     const workload = ['--workload', `shop/app=${application}`, '--inbound', '127.0.0.1:0'];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { freePort } from '../fixture/free-port.ts';
+import { deadAddress } from '../fixture/free-port.ts';
 import { bothRoute, edgeMesh, trafficPolicy, twoWays } from '../fixture/two-ways.ts';
 import { until } from '../fixture/wait.ts';
 import { startHttp1 } from '../http2/server.ts';
@@ -136,7 +136,7 @@ test(
   LIMIT,
   async (context) => {
     const { address } = await failingServer(context);
-    const endpoints = [`127.0.0.1:${await freePort()}`, address];
+    const endpoints = [await deadAddress(), address];
     const annotations = {
       'tulle.dev/balance': 'round-robin',
       'tulle.dev/circuit-breaker': 'off',

@@ -4,7 +4,7 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { runCommand } from '../fixture/command.ts';
-import { freePort } from '../fixture/free-port.ts';
+import { deadAddress } from '../fixture/free-port.ts';
 import { temporaryDir, writeMesh } from '../fixture/relay.ts';
 import { askHttp1, trafficPolicy } from '../fixture/two-ways.ts';
 import { until } from '../fixture/wait.ts';
@@ -246,7 +246,7 @@ test(
   'by default an endpoint that refuses connections is passed over at once, whatever the method',
   LIMIT,
   async (context) => {
-    const gone = `127.0.0.1:${await freePort()}`;
+    const gone = await deadAddress();
     const attempts: Attempts = new Map();
     const protocols = ['http', 'http2', 'grpc'] as const;
     const balance = { 'tulle.dev/balance': 'round-robin', 'tulle.dev/circuit-breaker': 'off' };
@@ -279,7 +279,7 @@ test(
   'a policy that leaves out connect makes no failed connection again; one that names what is no condition is an error',
   LIMIT,
   async (context) => {
-    const gone = `127.0.0.1:${await freePort()}`;
+    const gone = await deadAddress();
     const at = (name: string, retries: string) => ({
       ...{ name, namespace: 't', port: 80, protocol: 'http', endpoints: [gone] },
       annotations: { 'tulle.dev/retries': retries },
