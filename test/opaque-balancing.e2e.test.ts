@@ -46,6 +46,9 @@ interface Stream {
 }
 
 interface Opaque {
+  readonly admin: string;
+  /** Writes the mesh file anew, with these endpoints. */
+  write(servers: readonly Server[]): void;
   /** Opens a stream to the service of `balances[index]`. Rejects if it is reset. */
   open(index: number): Promise<Stream>;
   /** Waits until no stream is open any more, for the sidecar as well. */
@@ -59,21 +62,24 @@ async function opaque(
   balances: readonly string[],
   { near = [] as readonly string[], annotations = {} as Readonly<Record<string, string>> } = {},
 ): Promise<Opaque> {
-  const endpoints = servers.map(({ name, address }) => ({
-    address,
-    zone: near.includes(name) ? 'z1' : 'z2',
-  }));
   const file = join(temporaryDir(context), 'mesh.yaml');
-  writeMesh(file, {
-    services: balances.map((balance, index) => ({
-      name: `s${index}`,
-      namespace: 't',
-      port: 7000 + index,
-      protocol: 'tcp',
-      endpoints,
-      annotations: { ...annotations, 'tulle.dev/balance': balance },
-    })),
-  });
+  const write = (those: readonly Server[]): void => {
+    const endpoints = those.map(({ name, address }) => ({
+      address,
+      zone: near.includes(name) ? 'z1' : 'z2',
+    }));
+    writeMesh(file, {
+      services: balances.map((balance, index) => ({
+        name: `s${index}`,
+        namespace: 't',
+        port: 7000 + index,
+        protocol: 'tcp',
+        endpoints,
+        annotations: { ...annotations, 'tulle.dev/balance': balance },
+      })),
+    });
+  };
+  write(servers);
   const listeners = balances.flatMap((_, index) => ['--outbound-service', `t/s${index}=127.0.0.1:0`]);
   const { ready } = await startTulle(
     context,
@@ -83,6 +89,8 @@ async function opaque(
   const bound = ready.outboundServices as unknown as Record<string, string>;
   const total = (what: string) => metric(ready.admin ?? '', `istio_tcp_connections_${what}_total`);
   return {
+    admin: ready.admin ?? '',
+    write,
     open: (index) => open(context, bound[`t/s${index}`] ?? ''),
     settled: () =>
       until('the end of all streams', async () => (await total('closed')) === (await total('opened'))),
@@ -217,4 +225,34 @@ test('connections of an opaque service are not opened before a stream needs them
   const accepted = () => servers.reduce((sum, server) => sum + server.accepted, 0);
   await inTurn(sidecar, 0, 8);
   assert.equal(accepted(), 8);
+});
+
+test('a new endpoint of an opaque service starts slowly', async (context) => {
+  const servers = await fourServers(context);
+  const balances = ['p2c-ewma, slow-start 1h', 'random, slow-start 1h', 'random'];
+  const sidecar = await opaque(context, servers.slice(0, 3), balances);
+  for (const index of balances.keys()) assert.ok(!(await inTurn(sidecar, index, 20)).has('d'));
+  sidecar.write(servers);
+  await until('the new one to be told', async () => (await inTurn(sidecar, 2, 20)).has('d'));
+  for (const index of [0, 1]) {
+    // Its share is a tenth of a full one: 1 of 31. More than 20 of 150 has a chance below 10^-6.
+    const counts = await inTurn(sidecar, index, 150);
+    assert.ok((counts.get('d') ?? 0) <= 20, `${balances[index]}: ${JSON.stringify([...counts])}`);
+  }
+});
+
+test('with fewer than half of the endpoints of an opaque service healthy all are tried, unless panic says less', async (context) => {
+  const servers = await fourServers(context);
+  const annotations = { 'tulle.dev/health-check': 'tcp every 1s', 'tulle.dev/circuit-breaker': 'off' };
+  const sidecar = await opaque(context, servers, ['random', 'random, panic 20%'], { annotations });
+  for (const { name, stop } of servers) if (name !== 'a') stop();
+  const panics = () => metric(sidecar.admin, 'tulle_balance_panic');
+  await until('a panic of the first, and the one that is left to be all that the second uses', async () => {
+    // A stream that was connected to none of those that it may try is reset.
+    const all = await Promise.all([inTurn(sidecar, 0, 1), inTurn(sidecar, 1, 20)]).catch(() => []);
+    return all[1]?.get('a') === 20 && (await panics()) === 1;
+  });
+  await inTurn(sidecar, 0, 1).catch(() => {});
+  const explained = await (await fetch(`http://${sidecar.admin}/explain`)).text();
+  assert.match(explained, /only 1 of 4 endpoints can be used, fewer than panic 50%/);
 });

@@ -117,6 +117,22 @@ test('Sentinels and the master that they name have a password each', LIMIT, asyn
   assert.ok(await isAsked(master));
 });
 
+test('both passwords may come by the environment', LIMIT, async (context) => {
+  const variables = {
+    TULLE_REDIS_PASSWORD: SECRETS.password,
+    TULLE_REDIS_SENTINEL_PASSWORD: SECRETS.sentinelPassword,
+  };
+  context.after(() => {
+    for (const name of Object.keys(variables)) delete process.env[name];
+  });
+  const { master, sentinel } = await redisWithSentinel(context, SECRETS);
+  Object.assign(process.env, variables); // processes that are started have it from here
+  const { goesOn, end } = await counted(context, `redis+sentinel://127.0.0.1:${sentinel.port}/main`);
+  await goesOn('with the passwords of the environment');
+  await end();
+  assert.ok(await isAsked(master));
+});
+
 for (const [what, wrong] of [
   ['Sentinels', { ...SECRETS, sentinelPassword: 'a wrong one' }],
   ['the master', { ...SECRETS, password: 'a wrong one' }],
