@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_SETTINGS } from '../default-settings.ts';
+import { parseAnnotations } from './parse.ts';
 import { isWrong } from './parsed.ts';
 import { parseRateLimit, unverifiedKeys } from './rate-limit.ts';
 
@@ -90,6 +92,13 @@ test('several limits, separated by ;', () => {
   });
 });
 
+test('off takes away the limits of a namespace', () => {
+  const base = parseAnnotations({ 'tulle.dev/rate-limit': '10/s; 1000/h' }, DEFAULT_SETTINGS).settings;
+  assert.equal(base.rateLimits.length, 2);
+  const { settings, problems } = parseAnnotations({ 'tulle.dev/rate-limit': 'off' }, base);
+  assert.deepEqual([settings.rateLimits, problems], [[], []]);
+});
+
 test('a part that is no limit is named, and none of the others holds', () => {
   const wrong = [
     '',
@@ -120,6 +129,7 @@ test('a part that is no limit is named, and none of the others holds', () => {
     '1/s on-outage maybe',
     '1/s exactly',
     '1/s by __proto__',
+    'off',
   ];
   for (const part of wrong) {
     const parsed = parseRateLimit(`10/s; ${part}`);

@@ -10,7 +10,7 @@ const RATE = /^(\d{1,9})\/([smhd])$/;
 const MAX_LIMITS = 8;
 const MAX_KEYS = 6;
 const MEANT =
-  'write COUNT/s (or m, h, d), with "burst COUNT" if wanted, "window COUNT/h", "estimate COUNT/h" or "concurrent COUNT"; then what is wanted of "by client", "exact", "dry-run" and "on-outage share", like "100/s burst 200 by client"; by what: client, ip, path, api-key, header:NAME, claim:NAME; several limits are separated by ;';
+  'write COUNT/s (or m, h, d), with "burst COUNT" if wanted, "window COUNT/h", "estimate COUNT/h" or "concurrent COUNT"; then what is wanted of "by client", "exact", "dry-run" and "on-outage share", like "100/s burst 200 by client"; by what: client, ip, path, api-key, header:NAME, claim:NAME; several limits are separated by ;, and off takes them away';
 
 /** What is wrong with a part, as the rest of a sentence. */
 class WrongPart {
@@ -21,8 +21,9 @@ class WrongPart {
   }
 }
 
-/** `100/s burst 200 by client; window 10000/h exact; concurrent 50 by client`. */
+/** `100/s burst 200 by client; window 10000/h exact; concurrent 50 by client`, or `off`. */
 export function parseRateLimit(text: string): Parsed {
+  if (text.trim() === 'off') return { rateLimits: [] };
   const parts = text.split(';').map((part) => part.trim());
   if (parts.length > MAX_LIMITS)
     return { wrong: `has ${parts.length} limits, and no more than ${MAX_LIMITS} are taken`, meant: MEANT };
