@@ -2,9 +2,14 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
+import { controlPlaneMetrics } from '../../control-plane/metrics.ts';
+import { parseAnnotations } from '../../protocol/annotations/parse.ts';
+import { DEFAULT_SETTINGS } from '../../protocol/default-settings.ts';
+import { TRAFFIC_FIELDS } from '../../protocol/traffic-policy.ts';
 import { ROOT, read } from './repository.ts';
 
-const PAGES = globSync('{*.md,docs/**/*.md,bench/*.md}', { cwd: ROOT }).sort();
+const PAGES = globSync('{*.md,docs/**/*.md,bench/*.md,test/**/*.md}', { cwd: ROOT }).sort();
 
 interface Link {
   readonly page: string;
@@ -74,6 +79,50 @@ test('commands in the documentation are scripts that exist', () => {
       assert.ok(name in scripts, `${page}: ${told}`);
     }
   }
+});
+
+/** Annotations and fields of policies in a value, however deep, each mapping of them by itself. */
+function policiesIn(value: unknown): Record<string, string>[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const own = Object.entries(value).flatMap(([name, text]) => {
+    const isField = TRAFFIC_FIELDS.some((field) => field === name);
+    if (typeof text !== 'string' || !(isField || name.startsWith('tulle.dev/'))) return [];
+    return [[isField ? `tulle.dev/${name}` : name, text]];
+  });
+  return [...(own.length > 0 ? [Object.fromEntries(own)] : []), ...Object.values(value).flatMap(policiesIn)];
+}
+
+test('examples are YAML, and their policies are right', () => {
+  let policies = 0;
+  for (const page of PAGES)
+    for (const [, yaml = ''] of read(page).matchAll(/^```yaml\n(.*?)^```/gms))
+      for (const document of parseAllDocuments(yaml)) {
+        assert.deepEqual(document.errors, [], `${page}: ${yaml}`);
+        for (const policy of policiesIn(document.toJS())) {
+          assert.deepEqual(parseAnnotations(policy, DEFAULT_SETTINGS).problems, [], page);
+          policies++;
+        }
+      }
+  assert.ok(policies > 5);
+});
+
+/** Names of our metrics in a file; one like `tulle_worker_*` stands for several. */
+function metricsIn(file: string): string[] {
+  return [...new Set(read(file).match(/\b(?:istio|tulle)_[a-z0-9_]*[a-z0-9]\b/g))].sort();
+}
+
+test('the metrics of a data plane are told, and no others', () => {
+  const known = ['sidecar/telemetry/metrics.ts', 'sidecar/workers/shared-view.ts'].flatMap(metricsIn);
+  assert.deepEqual(metricsIn('docs/operations.md'), known.sort());
+});
+
+test('the metrics of a control plane are told, and no others', () => {
+  const registry = controlPlaneMetrics(() => assert.fail('nobody scrapes'));
+  const known = registry.getMetricsAsArray().map(({ name }) => name);
+  assert.deepEqual(
+    metricsIn('docs/kubernetes-control-plane.md'),
+    known.filter((name) => name.startsWith('tulle_')).sort(),
+  );
 });
 
 test('flags in the documentation are flags of the program', async () => {
