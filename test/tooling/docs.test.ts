@@ -3,6 +3,7 @@ import { existsSync, globSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
+import { commands } from '../../cli/commands.ts';
 import { controlPlaneMetrics } from '../../control-plane/metrics.ts';
 import { parseAnnotations } from '../../protocol/annotations/parse.ts';
 import { DEFAULT_SETTINGS } from '../../protocol/default-settings.ts';
@@ -125,10 +126,16 @@ test('the metrics of a control plane are told, and no others', () => {
   );
 });
 
-test('flags in the documentation are flags of the program', async () => {
-  const { commands } = await import('../../cli/commands.ts');
-  const known = new Set(commands().commands.flatMap((command) => command.options.map(({ long }) => long)));
+test('flags in the documentation are flags of the program, and each flag is in the documentation', () => {
+  const program = commands();
+  const shown = program.createHelp().visibleCommands(program);
+  const flags = shown.flatMap(({ options }) => options.map(({ long }) => long ?? ''));
   for (const [told] of read('docs/operations.md').matchAll(/(?<=[\s`])--[a-z][a-z-]+/g)) {
-    assert.ok(known.has(told), `docs/operations.md: ${told}`);
+    assert.ok(flags.includes(told), `docs/operations.md: ${told}`);
   }
+  const told = PAGES.flatMap((page) => read(page).match(/(?<![\w-])--[a-z][a-z-]+/g) ?? []);
+  assert.deepEqual(
+    flags.filter((flag) => !told.includes(flag)),
+    [],
+  );
 });
