@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { arrivalOf, evidenceOf, failedRequest, impairmentOf, requestOf } from '../evidence.fixture.ts';
+import {
+  arrivalOf,
+  evidenceOf,
+  failedRequest,
+  impairmentOf,
+  requestOf,
+  strikeOf,
+} from '../evidence.fixture.ts';
 import type { Evidence } from '../evidence.ts';
 import { INVARIANTS } from './all.ts';
 import { explained } from './explained.ts';
@@ -28,16 +35,42 @@ test('each invariant is broken by what it is there for', () => {
   for (const [name, given] of Object.entries(violated)) assert.deepEqual(broken(given), [name]);
 });
 
-test('retries beyond 20 % and 10 a second break the budget; as many as that do not', () => {
-  const requests = Array.from({ length: 100 }, (_, index) =>
-    requestOf({ id: `r${index}`, startMs: 1_000 + index }),
+/** So many a second for 30 s, of which those sent in the tenth to the nineteenth second arrive `times` times within `tookMs`. */
+function retried(perSecond: number, times: number, tookMs = 10): Evidence {
+  const stepMs = 1_000 / perSecond;
+  const requests = Array.from({ length: 30 * perSecond }, (_, index) =>
+    requestOf({ id: `r${index}`, startMs: index * stepMs }),
   );
-  const arrivals = (each: number) =>
-    requests.flatMap(({ id }) => Array.from({ length: each }, () => arrivalOf({ id, method: 'GET' })));
-  // Within ten seconds, and in the time in which their last retries may come, 520 are allowed.
-  assert.deepEqual(retryBudget.check(evidenceOf({ requests, arrivals: arrivals(6) })), []);
-  const [violation] = retryBudget.check(evidenceOf({ requests, arrivals: arrivals(7) }));
-  assert.match(violation?.detail ?? '', /600 retries of client-a at orders .* more than 520/);
+  const arrivals = requests.flatMap(({ id, startMs }) => {
+    const again = startMs >= 10_000 && startMs < 19_000 ? times : 1;
+    return Array.from({ length: again }, (_, n) =>
+      arrivalOf({ id, atMs: startMs + (n + 1) * (tookMs / times), method: 'GET' }),
+    );
+  });
+  return evidenceOf({ requests, arrivals });
+}
+
+test('retries beyond 20 % and 10 a second break the budget; as many as that do not', () => {
+  // Of 100 a second in 19 s 380, and 100.
+  const [violation] = retryBudget.check(retried(100, 2));
+  assert.match(violation?.detail ?? '', /900 retries of client-a at orders .* 1901 requests: more than 480/);
+  assert.deepEqual(retryBudget.check(retried(10, 2)), [], '90 of 9 s are within 10 a second');
+  assert.equal(retryBudget.check(retried(20, 2)).length, 1);
+});
+
+test('what a frozen application reads late may have been sent again at any time before', () => {
+  const late = retried(20, 2);
+  const thawed = late.arrivals.map((arrival) => ({ ...arrival, atMs: Math.max(arrival.atMs, 25_000) }));
+  assert.deepEqual(retryBudget.check({ ...late, arrivals: thawed }), []);
+});
+
+test('a sidecar that is started anew has a new budget, and each instance of a caller has its own', () => {
+  const twice = retried(20, 2);
+  const killed = strikeOf({ fault: 'kill-entry', target: 'client-a', fromMs: 12_000, toMs: 13_000 });
+  assert.deepEqual(retryBudget.check({ ...twice, strikes: [killed] }), []);
+  assert.equal(retryBudget.check({ ...twice, strikes: [{ ...killed, target: 'client-b' }] }).length, 1);
+  const endpoints = new Map([['client-a', ['client-a-0', 'client-a-1']]]);
+  assert.deepEqual(retryBudget.check({ ...twice, endpoints }), []);
 });
 
 test('the calls that a service makes for its own callers are its first attempts', () => {

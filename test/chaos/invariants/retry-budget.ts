@@ -1,19 +1,26 @@
-import type { Arrival, Evidence, Invariant, Violation } from '../evidence.ts';
+import type { Arrival, Evidence, Interval, Invariant, Violation } from '../evidence.ts';
 
 const RATIO = 0.2;
-const PER_SECOND = 10;
-const WINDOW_MS = 10_000;
-/** Retries of a request come at most so long after it. */
-const LONGEST_MS = 40_000;
+/** In the ten seconds that a budget looks back. */
+const AT_LEAST = 100;
+const LOOKS_BACK_MS = 10_000;
+/** It looks back by whole seconds, so for sure so far. */
+const WINDOW_MS = 9_000;
 
 interface First {
   readonly id: string;
   readonly atMs: number;
 }
 
+/** What arrived again. It was sent at some time between these. */
+interface Retry extends Interval {
+  readonly id: string;
+}
+
 /**
  * Retries never add more than 20 % and 10 a second to what callers send: of each caller at each service, in every
- * window. What arrives more often than it was sent first counts, at the time at which it was sent first.
+ * window. A retry was made between the first sending of its request and its own arrival: those for which both are in a
+ * window were made in it, and what a frozen application reads late proves nothing.
  */
 export const retryBudget: Invariant = {
   name: 'retry-budget',
@@ -24,7 +31,7 @@ export const retryBudget: Invariant = {
     return callers.flatMap((client) => {
       const arrivals = evidence.arrivals.filter((arrival) => arrival.client === client);
       return [...Map.groupBy(arrivals, ({ service }) => service)].flatMap(([service, all]) =>
-        check(client, service, all, firstsOf(evidence, client, service)),
+        check(evidence, client, service, all, firstsOf(evidence, client, service)),
       );
     });
   },
@@ -40,34 +47,53 @@ function firstsOf({ requests, arrivals }: Evidence, client: string, service: str
 }
 
 function check(
+  evidence: Evidence,
   client: string,
   service: string,
   arrivals: readonly Arrival[],
   firsts: readonly First[],
 ): Violation[] {
-  const sent = Map.groupBy(firsts, ({ id }) => id);
-  const more: First[] = [];
-  for (const [id, all] of Map.groupBy(arrivals, (arrival) => arrival.id)) {
-    const first = sent.get(id);
-    if (first === undefined) continue;
-    for (let extra = all.length - first.length; extra > 0; extra--)
-      more.push({ id, atMs: first[0]?.atMs ?? 0 });
-  }
-  for (const { atMs } of more) {
-    const inWindow = more.filter((one) => one.atMs >= atMs && one.atMs < atMs + WINDOW_MS);
-    // The budget looks back as well, and the last retry of the window may be that much later.
-    const counted = firsts.filter(
-      (one) => one.atMs >= atMs - WINDOW_MS && one.atMs < atMs + WINDOW_MS + LONGEST_MS,
-    );
-    const allowed = counted.length * RATIO + (PER_SECOND * (WINDOW_MS + LONGEST_MS)) / 1000;
-    if (inWindow.length <= allowed) continue;
+  const retries = retriesOf(arrivals, firsts);
+  for (const { fromMs } of retries) {
+    const endMs = fromMs + WINDOW_MS;
+    const made = retries.filter((one) => one.fromMs >= fromMs && one.toMs <= endMs);
+    const sent = firsts.filter(({ atMs }) => atMs >= fromMs - LOOKS_BACK_MS && atMs <= endMs).length;
+    const budgets = budgetsOf(evidence, client, { fromMs: fromMs - LOOKS_BACK_MS, toMs: endMs });
+    const allowed = sent * RATIO * budgets.each + AT_LEAST * budgets.all;
+    if (made.length <= allowed) continue;
     return [
       {
         invariant: 'retry-budget',
-        detail: `${inWindow.length} retries of ${client} at ${service} within ${WINDOW_MS / 1000} s, of ${counted.length} requests: more than ${allowed.toFixed(0)}`,
-        requests: inWindow.slice(0, 20).map(({ id }) => id),
+        detail: `${made.length} retries of ${client} at ${service} within ${WINDOW_MS / 1000} s, of ${sent} requests: more than ${allowed.toFixed(0)}`,
+        requests: made.slice(0, 20).map(({ id }) => id),
       },
     ];
   }
   return [];
+}
+
+/** Of each request all that arrived beyond how often it was sent first, the last. */
+function retriesOf(arrivals: readonly Arrival[], firsts: readonly First[]): Retry[] {
+  const sent = Map.groupBy(firsts, ({ id }) => id);
+  return [...Map.groupBy(arrivals, ({ id }) => id)].flatMap(([id, all]) => {
+    const first = sent.get(id);
+    if (first === undefined) return [];
+    const fromMs = Math.min(...first.map(({ atMs }) => atMs));
+    const times = all.map(({ atMs }) => atMs).sort((a, b) => a - b);
+    return times.slice(first.length).map((toMs) => ({ id, fromMs, toMs }));
+  });
+}
+
+/** How many budgets a caller had in this time: each of its sidecars has one, and a new one (`each`) whenever it starts anew. */
+function budgetsOf({ endpoints, strikes }: Evidence, client: string, { fromMs, toMs }: Interval) {
+  const parts = endpoints.get(client) ?? [client];
+  const kills = strikes.filter(
+    (one) =>
+      one.fault.startsWith('kill-') &&
+      (one.target === client || parts.includes(one.target)) &&
+      one.fromMs <= toMs &&
+      one.toMs >= fromMs,
+  );
+  const each = 1 + kills.length;
+  return { each, all: parts.length * each };
 }
