@@ -908,7 +908,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     this.body.release();
     this.clientHeld = false;
     if (this.upgrade !== '') this.forgetTunnel();
-    if (this.marks !== UNMARKED) this.host.retryChain.end(exchange, this.marks);
+    if (this.host.kind === 'inbound') this.host.retryChain.end(exchange, this.marks);
     if (plan !== undefined) for (const filter of plan.chain.onEnd) filter.onEnd(exchange);
     this.host.record(exchange, plan, nowMs);
   }

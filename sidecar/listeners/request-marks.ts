@@ -35,8 +35,7 @@ function attemptOf(value: string | undefined): number {
 }
 
 /** Those of both. */
-export function joined(one: RequestMarks, other: RequestMarks | undefined): RequestMarks {
-  if (other === undefined) return one;
+export function joined(one: RequestMarks, other: RequestMarks): RequestMarks {
   return {
     attempt: Math.max(one.attempt, other.attempt),
     deadlineMs: Math.min(one.deadlineMs, other.deadlineMs),

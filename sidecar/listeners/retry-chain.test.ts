@@ -11,6 +11,13 @@ function request(id: string, startMs = 0, given = true) {
   return exchange;
 }
 
+/** Of an application that made a call already. */
+function calling(): RetryChain {
+  const chain = new RetryChain();
+  chain.marksOf(request('first'), UNMARKED);
+  return chain;
+}
+
 const MARKS = { attempt: 2, deadlineMs: 500 };
 
 test('a call with the id of a request that is served goes by the marks of that request, until it is over', () => {
@@ -33,11 +40,23 @@ test('a retry with the same id does not lose its marks when the first of the two
 });
 
 test('a call that was given up counts for the request of its id only, where ids are handed on', () => {
-  const chain = new RetryChain();
+  const chain = calling();
+  chain.begin(request('a', 90), UNMARKED);
   chain.giveUp(request('a', 100), 150);
   assert.equal(chain.gaveUpFor(request('a', 90)), true);
   assert.equal(chain.gaveUpFor(request('b', 90)), false);
   assert.equal(chain.gaveUpFor(request('a', 200)), false, 'an earlier request of the same id');
+});
+
+test('a call with an id that the application made up counts for all that were served meanwhile', () => {
+  const chain = calling();
+  chain.begin(request('a', 90), UNMARKED);
+  chain.giveUp(request('of-its-own', 100), 150);
+  assert.equal(chain.gaveUpFor(request('a', 90)), true);
+  chain.begin(request('b', 160), UNMARKED);
+  chain.end(request('b', 160), UNMARKED);
+  chain.giveUp(request('b', 170), 180);
+  assert.equal(chain.gaveUpFor(request('c', 175)), true, 'b was over');
 });
 
 test('where no id is handed on, it counts for all that were served meanwhile, and for none after', () => {

@@ -27,28 +27,31 @@ const MOST = 4096;
  * meanwhile. They belong together by their request id where the application hands it on, else by time.
  */
 export class RetryChain {
-  /** Requests that the application serves and that say something of their way. */
+  /** Requests that the application serves: those that say something of their way, and all where it makes calls. */
   private readonly served = new Map<string, RequestMarks>();
+  private calls = false;
   /** When calls of the application were given up, by an id that it had handed on. */
   private readonly givenUp = new Map<string, number>();
-  /** When the last one was given up that had no id of the application's. */
+  /** When the last one was given up that had no id, or none of a request that is served: applications make up their own. */
   private lastMs = Number.NEGATIVE_INFINITY;
 
   /** The application gets a request. */
   begin({ id }: Exchange, marks: RequestMarks): void {
-    if (marks === UNMARKED) return;
+    if (marks === UNMARKED && !this.calls) return;
     makeRoom(this.served);
     this.served.set(id, marks);
   }
 
   /** It was answered. */
   end({ id }: Exchange, marks: RequestMarks): void {
-    if (marks !== UNMARKED && this.served.get(id) === marks) this.served.delete(id);
+    if (this.served.get(id) === marks) this.served.delete(id);
   }
 
   /** What holds for a call of the application: what it says itself, and what the request says that it serves by it. */
   marksOf({ id, head }: Exchange, own: RequestMarks): RequestMarks {
-    return this.served.size === 0 || head.requestId !== id ? own : joined(own, this.served.get(id));
+    this.calls = true;
+    const marks = head.requestId === id ? this.served.get(id) : undefined;
+    return marks === undefined || marks === UNMARKED ? own : joined(own, marks);
   }
 
   /** A call of the application fails, and is not made again: where one more retry above would only multiply it, its caller is told. */
@@ -77,7 +80,7 @@ export class RetryChain {
 
   /** A call of the application failed after retries, or because there were to be none. */
   giveUp({ id, head }: Exchange, nowMs: number): void {
-    if (head.requestId !== id) {
+    if (head.requestId !== id || !this.served.has(id)) {
       this.lastMs = nowMs;
       return;
     }
@@ -87,7 +90,7 @@ export class RetryChain {
   }
 
   /**
-   * Whether a call was given up for a request that the application serves. Where the application hands on no id, any
+   * Whether a call was given up for a request that the application serves. Where the application hands on no id of it, any
    * call that was given up meanwhile counts: a retry too few is better than one that multiplies.
    */
   gaveUpFor({ id, startMs }: Exchange): boolean {

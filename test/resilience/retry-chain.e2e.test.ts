@@ -31,16 +31,16 @@ test(
         return chain.call(`${id} of ${way}`, headers);
       };
 
-      for (const handsOnIds of [false, true]) {
-        const how = `${way}, ${handsOnIds ? 'ids are handed on' : 'applications hand on nothing'}`;
-        chain.handsOnIds = handsOnIds;
-        const lost = await ask(`lost ${handsOnIds}`, (hop) => (hop === DEPTH ? 'fails' : undefined));
+      for (const ids of ['none', 'of their own', 'handed on'] as const) {
+        const how = `${way}, applications give their calls ids: ${ids}`;
+        chain.ids = ids;
+        const lost = await ask(`lost ${ids}`, (hop) => (hop === DEPTH ? 'fails' : undefined));
         assert.deepEqual([lost.status, counts()], [failed, [1, 1, 1, 3]], `${how}: 81 would be a storm`);
         assert.deepEqual(chain.told.slice(0, -1), [['below'], ['below'], ['exhausted']], how);
         assert.equal(lost.headers['tulle-no-retry'], 'below', how);
 
         let failures = 0;
-        const saved = await ask(`saved ${handsOnIds}`, (hop) =>
+        const saved = await ask(`saved ${ids}`, (hop) =>
           hop === 3 && failures++ === 0 ? 'fails' : undefined,
         );
         assert.deepEqual([saved.status, counts()], [fine, [1, 1, 2, 1]], how);

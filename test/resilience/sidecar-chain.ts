@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import { join } from 'node:path';
@@ -40,8 +41,8 @@ export interface Chain {
   onHop: (hop: number) => Manner | undefined;
   /** What an application answers when its call failed so. */
   onFailure: (status: number) => Manner;
-  /** Whether applications hand on the request id, as meshes ask them to. */
-  handsOnIds: boolean;
+  /** What request ids applications give to their calls: those that they were called by, as meshes ask them to, or others. */
+  ids: 'none' | 'handed on' | 'of their own';
   /** The `grpc-timeout` that applications give to their calls; '': none. */
   ownTimeout: string;
   /** The last hop is called where there is no budget for retries. */
@@ -80,7 +81,7 @@ export async function sidecarChain(context: TestContext): Promise<Chain> {
     protocols: [],
     onHop: () => undefined,
     onFailure: () => 'fails',
-    handsOnIds: false,
+    ids: 'none',
     ownTimeout: '',
     withoutBudget: false,
   };
@@ -95,7 +96,8 @@ export async function sidecarChain(context: TestContext): Promise<Chain> {
     const manner = chain.onHop(hop);
     if (manner !== undefined || hop === DEPTH) return manner;
     const got = await callNext(hop, {
-      ...(chain.handsOnIds && { 'x-request-id': String(headers['x-request-id']) }),
+      ...(chain.ids === 'handed on' && { 'x-request-id': String(headers['x-request-id']) }),
+      ...(chain.ids === 'of their own' && { 'x-request-id': randomUUID() }),
       ...(chain.ownTimeout !== '' && { 'grpc-timeout': chain.ownTimeout }),
     });
     chain.told[hop - 1]?.push(String(got.headers['tulle-no-retry'] ?? ''));
