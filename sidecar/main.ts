@@ -36,6 +36,7 @@ import { type Log, SILENT } from './log.ts';
 import { returnMemory } from './memory-return.ts';
 import { openIdentity } from './open-identity.ts';
 import type { Addresses, DataPlaneView, RunningSidecar, SidecarOptions } from './options.ts';
+import { nodeName } from './quotas/node-name.ts';
 import { openQuotas, Quotas } from './quotas/quotas.ts';
 import { policyOfService } from './routing/inbound-policy.ts';
 import { RunningServices } from './routing/services.ts';
@@ -130,8 +131,9 @@ class Sidecar implements RunningSidecar {
     this.identity = await this.openIdentity();
     if (this.identity !== undefined) this.mtls = await import('./listeners/mtls-parts.ts');
     const whole = file ?? (await this.connectSubscription());
-    const { worker } = this.options;
-    this.quotas = await openQuotas(this.sessions, this.options, this.log);
+    const { worker, gatewayName } = this.options;
+    const node = nodeName(ownAddresses(this.options));
+    this.quotas = await openQuotas(this.sessions, { worker, node, gatewayName }, this.log);
     // Before the session that they are drawn by: what is left over is given back.
     this.closers.unshift(() => this.quotas.close());
     const shared = worker === undefined ? whole : sharedOut(whole, worker.of);
@@ -554,6 +556,13 @@ function selfOf({
   if (workload === undefined) return `${namespace}/${gateway === undefined ? 'unknown' : 'gateway'}`;
   const [own = '', name = ''] = workload.service.split('/', 2);
   return `${own}/${workload.serviceAccount ?? name}`;
+}
+
+/** Where no other process can listen meanwhile. Workers listen together. */
+function ownAddresses({ inbound, gateway, admin, health, pod, worker }: SidecarOptions): string[] {
+  if (worker !== undefined) return [];
+  const all = [inbound, gateway, admin, health, pod && `${pod.key}:${pod.inboundPort}`];
+  return all.filter((address) => address !== undefined);
 }
 
 /** Tells this proxy from others of its kind; the workers of one share it, and its subset of endpoints. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type ClientHttp2Session, connect } from 'node:http2';
 import type { Authority } from '../../control-plane/authority/authority.ts';
 import { createCertificateRequest } from '../../protocol/certificate-request.ts';
@@ -60,7 +61,9 @@ export class QuotaSidecar {
     this.observer = observer;
     this.sessions = new Sessions(addresses, first, proof);
     this.quotas = new DrawnQuotas(() =>
-      observed(openQuotaLink(this.sessions, undefined, SILENT), () => observer.changed(performance.now())),
+      observed(openQuotaLink(this.sessions, { node: randomUUID() }, SILENT), () =>
+        observer.changed(performance.now()),
+      ),
     );
     const [quota] = this.quotas.quotasOf(service, [limit]);
     if (quota === undefined) throw new Error('no quota');

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseRateLimit } from '../../protocol/annotations/rate-limit.ts';
-import type { QuotaReply, QuotaRequest } from '../../protocol/quotas/messages.ts';
+import type { DrawRequest, QuotaReply } from '../../protocol/quotas/messages.ts';
 import { Exchange } from '../../sidecar/exchange.ts';
 import type { ExchangeControl } from '../../sidecar/filters/filter.ts';
 import { rateLimit } from '../../sidecar/filters/rate-limit.ts';
@@ -25,7 +25,7 @@ const CALLERS = 10;
 /** A store that has all that is asked for, and answers in the next turn. */
 function generousLink(): QuotaLink {
   let tell: (reply: QuotaReply) => void = () => {};
-  const answer = ({ id, items }: QuotaRequest): void => {
+  const answer = ({ id, items }: DrawRequest): void => {
     const usual = { lifeMs: 100, retryAfterMs: 0, remaining: 1e6, resetMs: 1000, sharers: 3 };
     const grants = items.map(({ quota, subject, want }) => ({ quota, subject, granted: want, ...usual }));
     tell({ type: 'grants', id, grants });

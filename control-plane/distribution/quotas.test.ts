@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { ClientHttp2Session } from 'node:http2';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type QuotaReply, type QuotaRequest, quotaReplySchema } from '../../protocol/quotas/messages.ts';
+import { type DrawRequest, type QuotaReply, quotaReplySchema } from '../../protocol/quotas/messages.ts';
 import { temporaryDir } from '../../test/fixture/relay.ts';
 import { until } from '../../test/fixture/wait.ts';
 import { openAuthority } from '../authority/authority.ts';
@@ -87,7 +87,7 @@ function drawer(session: ClientHttp2Session, headers: Record<string, string>) {
       items: readonly { quota?: string; subject?: string; want: number; back?: number }[],
       exact = false,
     ): Promise<QuotaReply> {
-      const request: QuotaRequest = {
+      const request: DrawRequest = {
         type: 'draw',
         id: ++id,
         exact,

@@ -112,7 +112,7 @@ class Server implements ControlServer {
   /** Those too that have no session yet. */
   private readonly sockets = new Set<Socket>();
   private readonly allowances: Allowances;
-  private readonly streams = new Map<ResourceStream, Http2Session | undefined>();
+  private readonly streams = new Set<ResourceStream>();
   private readonly quotas: QuotaServer;
   /** How many certificates are asked for now, by address. */
   private readonly asking = new Map<string, number>();
@@ -164,7 +164,7 @@ class Server implements ControlServer {
     http.on('stream', (stream, headers) => this.onStream(stream as ServerHttp2Stream, headers)); // a server's streams are server streams
     http.on('sessionError', (error) => this.log.debug({ error: error.message }, 'a session failed'));
     this.registry.onChange((changes) => {
-      for (const stream of this.streams.keys()) stream.onChanges(changes);
+      for (const stream of this.streams) stream.onChanges(changes);
       this.quotas.onChanges(changes);
     });
     await new Promise<void>((resolve, reject) => {
@@ -223,7 +223,7 @@ class Server implements ControlServer {
     this.sessions.add(session);
     this.sessionsOf.set(holder, (this.sessionsOf.get(holder) ?? 0) + 1);
     session.on('error', () => {});
-    const stop = keepAlive(session, PING_MS, () => this.quotas.onAway(session));
+    const stop = keepAlive(session, PING_MS);
     if (peer === undefined) limitStranger(session, this.strangerMs);
     session.on('close', () => {
       stop();
@@ -262,7 +262,7 @@ class Server implements ControlServer {
   private resources(stream: ServerHttp2Stream, peer: string): void {
     const allowance = this.allowances.of(peer.split('/', 1)[0] ?? '');
     const resources = new ResourceStream(stream, this.registry, peer, allowance, this.log);
-    this.streams.set(resources, stream.session);
+    this.streams.add(resources);
     const rebalance = this.rebalance(resources);
     stream.on('close', () => {
       clearTimeout(rebalance);
@@ -279,7 +279,7 @@ class Server implements ControlServer {
   private rebalance(resources: ResourceStream): NodeJS.Timeout | undefined {
     if (this.streamAgeMs === undefined) return undefined;
     const ageMs = this.streamAgeMs * (0.5 + Math.random());
-    const timer = setTimeout(() => this.sayBye(resources, 'connections are spread anew'), ageMs);
+    const timer = setTimeout(() => resources.bye('connections are spread anew'), ageMs);
     return timer.unref();
   }
 
@@ -339,16 +339,10 @@ class Server implements ControlServer {
     answer(stream, known ? statusOf(error.code) : 400, reason);
   }
 
-  private sayBye(stream: ResourceStream, reason: string): void {
-    const session = this.streams.get(stream);
-    if (session !== undefined) this.quotas.onAway(session);
-    stream.bye(reason);
-  }
-
   async sendAway(overMs: number): Promise<void> {
-    const streams = [...this.streams.keys()];
+    const streams = [...this.streams];
     for (const stream of streams) {
-      this.sayBye(stream, 'the control plane stops');
+      stream.bye('the control plane stops');
       await new Promise((resolve) => setTimeout(resolve, overMs / streams.length));
     }
   }
@@ -357,7 +351,7 @@ class Server implements ControlServer {
   async close(): Promise<void> {
     this.closed = true;
     clearTimeout(this.renewal);
-    for (const stream of this.streams.keys()) this.sayBye(stream, 'the control plane stops');
+    for (const stream of this.streams) stream.bye('the control plane stops');
     this.quotas.close();
     const http = this.http;
     if (http === undefined) return;
@@ -387,11 +381,10 @@ function hold(counts: WeakMap<Http2Session, number>, stream: ServerHttp2Stream):
 }
 
 /** Finds out half-open connections: a ping without an answer ends the session. Returns how to stop. */
-function keepAlive(session: ServerHttp2Session, everyMs: number, onSilent: () => void): () => void {
+function keepAlive(session: ServerHttp2Session, everyMs: number): () => void {
   let answered = true;
   const timer = setInterval(() => {
     if (!answered) {
-      onSilent();
       session.destroy();
       return;
     }

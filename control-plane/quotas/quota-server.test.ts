@@ -3,7 +3,7 @@ import type { ClientHttp2Stream } from 'node:http2';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { lineReader } from '../../protocol/line-reader.ts';
-import type { QuotaReply, QuotaRequest } from '../../protocol/quotas/messages.ts';
+import type { DrawRequest, QuotaReply } from '../../protocol/quotas/messages.ts';
 import { NODE_HEADER, QUOTA_PATH } from '../../protocol/quotas/messages.ts';
 import { temporaryDir } from '../../test/fixture/relay.ts';
 import { until } from '../../test/fixture/wait.ts';
@@ -61,7 +61,9 @@ interface Drawing {
   readonly replies: QuotaReply[];
   closed: boolean;
   status: number;
-  ask(request: Partial<QuotaRequest>): Promise<QuotaReply>;
+  /** Says that it ends, and does. */
+  leave(): void;
+  ask(request: Partial<DrawRequest>): Promise<QuotaReply>;
 }
 
 function drawing(sidecar: RawSidecar, headers: Record<string, string> = {}): Drawing {
@@ -76,6 +78,9 @@ function drawing(sidecar: RawSidecar, headers: Record<string, string> = {}): Dra
     replies,
     closed: false,
     status: 0,
+    leave() {
+      stream.end(`${JSON.stringify({ type: 'leave' })}\n`);
+    },
     async ask(request) {
       const asked = id++;
       const items = [{ quota: QUOTA, subject: '', want: 1, back: 0 }];
@@ -252,12 +257,13 @@ test('a quota that takes the place of another refuses nobody who has not heard o
   assert.deepEqual(grantedOf(await stream.ask({ items: [item(1000)] })), [80], 'and is what it was');
 });
 
-test('a sidecar with a name is the same one after it connected again, and one that is gone has no share', async (context) => {
+const sharers = async (stream: Drawing) => {
+  const reply = await stream.ask({});
+  return reply.type === 'grants' ? reply.grants[0]?.sharers : undefined;
+};
+
+test('a sidecar with a name is the same one after it connected again, and one that says that it leaves has no share', async (context) => {
   const { sidecar, server } = await running(context);
-  const sharers = async (stream: Drawing) => {
-    const reply = await stream.ask({});
-    return reply.type === 'grants' ? reply.grants[0]?.sharers : undefined;
-  };
   const other = drawing(await sidecar('t/app'), { [NODE_HEADER]: 'pod-2' });
   await other.ask({});
   const first = await sidecar('t/app');
@@ -266,35 +272,56 @@ test('a sidecar with a name is the same one after it connected again, and one th
   assert.equal(await sharers(other), 2);
   const again = drawing(await sidecar('t/app'), { [NODE_HEADER]: 'pod-1' });
   assert.equal(await sharers(again), 2);
-  first.session.destroy();
+  before.leave();
   await until('the old stream to be gone', () => server.numbers.drawing === 2);
   assert.equal(await sharers(other), 2);
-  again.stream.end();
+  again.leave();
   await until('one stream to be left', () => server.numbers.drawing === 1);
   assert.equal(await sharers(other), 1);
 });
 
-test('a sidecar that is sent to another control plane keeps its share: it may find none', async (context) => {
+test('a sidecar that is gone without a word keeps its share: it may be cut off, and go on by itself', async (context) => {
   const { sidecar, server } = await running(context);
   const stays = drawing(await sidecar('t/app'), { [NODE_HEADER]: 'pod-2' });
-  const goes = await sidecar('t/app');
-  const resources = goes.session.request(
-    { ':method': 'POST', ':path': '/v1/resources' },
-    { endStream: false },
-  );
-  let told = '';
-  resources.on('data', (bytes: Buffer) => {
-    told += bytes.toString();
-  });
-  const draws = drawing(goes, { [NODE_HEADER]: 'pod-1' });
-  for (const stream of [stays, draws, stays]) await stream.ask({});
-  await until('it to follow resources', () => server.numbers.sidecars === 1);
-  await server.sendAway(1);
-  await until('it to be told', () => told.includes('"bye"'));
-  draws.stream.end();
-  await until('one stream to be left', () => server.numbers.drawing === 1);
-  const reply = await stays.ask({});
-  assert.equal(reply.type === 'grants' && reply.grants[0]?.sharers, 2);
+  const goes: ((one: RawSidecar, draws: Drawing) => void)[] = [
+    ({ session }) => session.destroy(),
+    ({ session }) => session.close(),
+    (_, { stream }) => stream.end(),
+    (_, { stream }) => stream.close(),
+  ];
+  await stays.ask({});
+  for (const [index, go] of goes.entries()) {
+    const one = await sidecar('t/app');
+    const draws = drawing(one, { [NODE_HEADER]: `gone-${index}` });
+    await draws.ask({});
+    go(one, draws);
+    draws.stream.end();
+    await until('one stream to be left', () => server.numbers.drawing === 1);
+    assert.equal(await sharers(stays), 2 + index);
+  }
+});
+
+test('a draw that is under way when a sidecar leaves does not make it a member again', async (context) => {
+  const store = openMemoryStore({ bornMs: Number.NEGATIVE_INFINITY });
+  const held = Promise.withResolvers<void>();
+  let draws = 0;
+  const slow: QuotaStore = {
+    ...store,
+    async draw(...asked) {
+      if (draws++ > 0) await held.promise;
+      return store.draw(...asked);
+    },
+  };
+  const { sidecar, server } = await running(context, slow);
+  const goes = drawing(await sidecar('t/app'), { [NODE_HEADER]: 'pod-1' });
+  await goes.ask({});
+  void goes.ask({}).catch(() => {});
+  await until('the second draw', () => draws === 2);
+  goes.leave();
+  await until('no stream to be left', () => server.numbers.drawing === 0);
+  held.resolve();
+  const other = drawing(await sidecar('t/app'), { [NODE_HEADER]: 'pod-2' });
+  assert.equal(await sharers(other), 1);
 });
 
 /** One store as two control planes have it: what one announces, the other hears. */

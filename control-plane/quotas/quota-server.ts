@@ -48,8 +48,6 @@ export interface QuotaServer {
   /** Takes a stream of `peer`, `namespace/serviceaccount`. */
   accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: string): void;
   onChanges(changes: readonly Change[]): void;
-  /** Nobody answers at the other end of a session, or it is sent to another control plane. */
-  onAway(session: Http2Session): void;
   /** Has all sidecars draw elsewhere. */
   close(): void;
 }
@@ -78,8 +76,6 @@ class Quotas implements QuotaServer {
   /** Until when, by who asked for what. */
   private readonly refused = new Map<string, number>();
   private readonly timer: NodeJS.Timeout;
-  private readonly away = new WeakSet<Http2Session>();
-  private closed = false;
 
   constructor(store: QuotaStore, registry: Registry, log: Log) {
     this.store = store;
@@ -113,11 +109,17 @@ class Quotas implements QuotaServer {
     this.open.set(quotas, session);
     stream.on('close', () => {
       this.open.delete(quotas);
-      // Who is silent, or sent away, may go on by itself: its share is not given away. One without a name never comes back.
-      const away = this.closed || (session !== undefined && this.away.has(session));
-      const gone = !NODE.test(node) || !(away || this.isHere(member));
-      for (const service of quotas.services) this.leave(service, member, gone);
+      for (const service of quotas.services) this.leave(service);
+      // One without a name never comes back.
+      if (quotas.leaves || !NODE.test(node)) void this.giveAway(quotas);
     });
+  }
+
+  /** Others may have the share of one that is gone for good. Who is gone without a word may go on with it by itself. */
+  private async giveAway(quotas: QuotaStream): Promise<void> {
+    await quotas.answered();
+    if (this.isHere(quotas.member)) return;
+    for (const service of quotas.services) this.store.leave(service, quotas.member);
   }
 
   /** Who connects again may be here before its old connection is known to be gone. */
@@ -143,12 +145,7 @@ class Quotas implements QuotaServer {
     }
   }
 
-  onAway(session: Http2Session): void {
-    this.away.add(session);
-  }
-
   close(): void {
-    this.closed = true;
     clearInterval(this.timer);
     for (const quotas of this.open.keys()) quotas.bye();
   }
@@ -234,8 +231,7 @@ class Quotas implements QuotaServer {
     });
   }
 
-  private leave(service: ServiceKey, member: string, gone: boolean): void {
-    if (gone) this.store.leave(service, member);
+  private leave(service: ServiceKey): void {
     const known = this.services.get(service);
     if (known === undefined || --known.streams > 0) return;
     this.services.delete(service);

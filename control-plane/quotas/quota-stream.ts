@@ -1,7 +1,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { lineReader } from '../../protocol/line-reader.ts';
 import type { QuotaDraw } from '../../protocol/quotas/memory-quotas.ts';
-import { type QuotaReply, type QuotaRequest, quotaRequestSchema } from '../../protocol/quotas/messages.ts';
+import { type DrawRequest, type QuotaReply, quotaRequestSchema } from '../../protocol/quotas/messages.ts';
 import { quotaTerms } from '../../protocol/quotas/quota-terms.ts';
 import type { ServiceKey } from '../../protocol/service.ts';
 import type { RateLimit } from '../../protocol/traffic-policy.ts';
@@ -38,7 +38,7 @@ export interface QuotaNumbers {
   refused: number;
 }
 
-type Read = QuotaRequest & { readonly exact: boolean };
+type Read = DrawRequest & { readonly exact: boolean };
 
 /** Who gets a grant knows it so soon, and leaves its share, in ms; if it draws meanwhile it is known at once. */
 const SETTLE_MS = 1_000;
@@ -58,7 +58,10 @@ export class QuotaStream {
   private readonly access: QuotaAccess;
   private readonly numbers: QuotaNumbers;
   private readonly log: Log;
+  /** It said that it ends: nobody goes on with its share. */
+  leaves = false;
   private unanswered = 0;
+  private onAnswered: () => void = () => {};
   private readonly lately = new DrawnBuckets();
   /** The store's clock minus that of this process, in ms. */
   private clockOffset = 0;
@@ -115,8 +118,18 @@ export class QuotaStream {
       return;
     }
     const request = quotaRequestSchema.safeParse(value);
-    if (request.success) this.onRequest(request.data);
-    else this.end(`a message is not understood: ${request.error.issues[0]?.message.slice(0, 200) ?? ''}`);
+    if (!request.success)
+      this.end(`a message is not understood: ${request.error.issues[0]?.message.slice(0, 200) ?? ''}`);
+    else if (request.data.type === 'leave') this.leaves = true;
+    else this.onRequest(request.data);
+  }
+
+  /** When nothing that it asked for is under way any more: a draw after it has left would make it a member again. */
+  answered(): Promise<void> {
+    if (this.unanswered === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.onAnswered = resolve;
+    });
   }
 
   /** Whether it may be on its share of a service's quotas: then that it answers says nothing to the store. */
@@ -141,7 +154,7 @@ export class QuotaStream {
     else this.sharingMs.delete(service);
     this.store.draw(service, this.member, request.exact, draws, told, sharing).then(
       ({ atMs, grants }) => {
-        this.unanswered--;
+        this.answer();
         if (this.sharingMs.has(service)) this.sharingMs.set(service, performance.now() + SETTLE_MS);
         this.told.set(service, grants[0]?.sharers ?? told);
         this.clockOffset = atMs - performance.now();
@@ -153,7 +166,7 @@ export class QuotaStream {
         this.write({ type: 'grants', id: request.id, grants: [...grants] });
       },
       (error: unknown) => {
-        this.unanswered--;
+        this.answer();
         this.numbers.outages++;
         this.sharingMs.set(service, Number.POSITIVE_INFINITY);
         if (!(error instanceof StoreOutage)) this.log.error({ error: String(error) }, 'a draw failed');
@@ -161,6 +174,11 @@ export class QuotaStream {
         this.write({ type: 'outage', id: request.id, detail: detail.slice(0, 500) });
       },
     );
+  }
+
+  private answer(): void {
+    this.unanswered--;
+    if (this.unanswered === 0) this.onAnswered();
   }
 
   /** What is asked of the store, or why it is not. */

@@ -44,7 +44,7 @@ const item = z.strictObject({
  * From sidecar to control plane. Items of one message are of one service, each of another quota or subject. `exact`:
  * several limits of one request, all or nothing, each of another quota.
  */
-export const quotaRequestSchema = z.strictObject({
+const draw = z.strictObject({
   type: z.literal('draw'),
   /** Answered by a message of the same number. */
   id: z.int().min(0),
@@ -56,7 +56,16 @@ export const quotaRequestSchema = z.strictObject({
   items: z.array(item).min(1).max(MAX_ITEMS),
 });
 
+/**
+ * The last word of a sidecar that ends and lets nothing in any more: others may have its share at once. Who is gone without
+ * it may go on by itself, and its share is kept for it.
+ */
+const leave = z.strictObject({ type: z.literal('leave') });
+
+export const quotaRequestSchema = z.discriminatedUnion('type', [draw, leave]);
+
 export type QuotaRequest = z.input<typeof quotaRequestSchema>;
+export type DrawRequest = z.input<typeof draw>;
 export type QuotaItem = z.infer<typeof item>;
 
 const grant = z.strictObject({

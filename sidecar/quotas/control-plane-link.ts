@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
 import { lineReader } from '../../protocol/line-reader.ts';
 import {
+  type DrawRequest,
   GATEWAY_HEADER,
   NODE_HEADER,
   QUOTA_PATH,
@@ -21,12 +21,17 @@ export interface ControlSessions {
   onSession(listener: (session: ClientHttp2Session | undefined) => void): void;
 }
 
-/**
- * Draws over a stream of its own beside that of resources, in the same session. `gateway`: `namespace/name` of the
- * Gateway whose proxy this is.
- */
-export function openQuotaLink(sessions: ControlSessions, gateway: string | undefined, log: Log): QuotaLink {
-  return new ControlPlaneLink(sessions, gateway, log);
+/** Who draws. */
+export interface QuotaNode {
+  /** As in node-name.ts. */
+  readonly node: string;
+  /** `namespace/name` of the Gateway whose proxy this is. */
+  readonly gatewayName?: string | undefined;
+}
+
+/** Draws over a stream of its own beside that of resources, in the same session. */
+export function openQuotaLink(sessions: ControlSessions, node: QuotaNode, log: Log): QuotaLink {
+  return new ControlPlaneLink(sessions, node, log);
 }
 
 class ControlPlaneLink implements QuotaLink {
@@ -40,20 +45,24 @@ class ControlPlaneLink implements QuotaLink {
   private onChangeCall: () => void = () => {};
   private closed = false;
 
-  constructor(sessions: ControlSessions, gateway: string | undefined, log: Log) {
+  constructor(sessions: ControlSessions, { node, gatewayName }: QuotaNode, log: Log) {
     this.headers = {
       ':method': 'POST',
       ':path': QUOTA_PATH,
       'content-type': 'application/x-ndjson',
       // Who comes back is not one more.
-      [NODE_HEADER]: randomUUID(),
-      ...(gateway !== undefined && { [GATEWAY_HEADER]: gateway }),
+      [NODE_HEADER]: node,
+      ...(gatewayName !== undefined && { [GATEWAY_HEADER]: gatewayName }),
     };
     this.log = log;
     sessions.onSession((session) => this.useSession(session));
   }
 
-  send(request: QuotaRequest): void {
+  send(request: DrawRequest): void {
+    this.write(request);
+  }
+
+  private write(request: QuotaRequest): void {
     if (this.open) this.stream?.write(`${JSON.stringify(request)}\n`);
   }
 
@@ -69,6 +78,7 @@ class ControlPlaneLink implements QuotaLink {
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);
+    this.write({ type: 'leave' });
     this.stream?.end();
     this.setOpen(false);
   }

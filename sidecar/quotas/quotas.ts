@@ -1,6 +1,6 @@
 import type { Log } from '../log.ts';
 import type { Quota, QuotaSource } from './account.ts';
-import type { ControlSessions } from './control-plane-link.ts';
+import type { ControlSessions, QuotaNode } from './control-plane-link.ts';
 import { LocalQuotas, type WorkerPlace } from './local-quotas.ts';
 import type { QuotaNumbers } from './quota-numbers.ts';
 
@@ -34,12 +34,12 @@ export class Quotas {
 /** Quotas drawn from control planes, or kept here. What only the former needs is loaded only there. */
 export async function openQuotas(
   sessions: ControlSessions | undefined,
-  { worker, gatewayName }: { worker?: WorkerPlace; gatewayName?: string },
+  { worker, ...node }: QuotaNode & { worker?: WorkerPlace | undefined },
   log: Log,
 ): Promise<Quotas> {
   const own = new LocalQuotas(worker);
   if (sessions === undefined) return new Quotas(own);
   const { openQuotaLink } = await import('./control-plane-link.ts');
   const { DrawnQuotas } = await import('./drawn-quotas.ts');
-  return new Quotas(own, new DrawnQuotas(() => openQuotaLink(sessions, gatewayName, log)));
+  return new Quotas(own, new DrawnQuotas(() => openQuotaLink(sessions, node, log)));
 }

@@ -1,6 +1,6 @@
 import type { TestContext } from 'node:test';
 import { parseRateLimit } from '../../protocol/annotations/rate-limit.ts';
-import type { QuotaGrant, QuotaItem, QuotaReply, QuotaRequest } from '../../protocol/quotas/messages.ts';
+import type { DrawRequest, QuotaGrant, QuotaItem, QuotaReply } from '../../protocol/quotas/messages.ts';
 import type { RateLimit } from '../../protocol/traffic-policy.ts';
 import type { Account, Quota } from './account.ts';
 import { ADMITTED, decide, WAITS } from './decide.ts';
@@ -14,7 +14,7 @@ type Answer = Partial<QuotaGrant> | undefined;
 export interface ToldQuotas {
   readonly source: DrawnQuotas;
   /** All messages, in order. */
-  readonly sent: QuotaRequest[];
+  readonly sent: DrawRequest[];
   /** The items of those since this was last asked. */
   items(): QuotaItem[];
   quotas(limits: string, service?: string): readonly Quota[];
@@ -112,12 +112,12 @@ function ask(accounts: readonly Account[], nowMs: number): Asked {
 
 class ToldLink implements QuotaLink {
   open = true;
-  readonly sent: QuotaRequest[] = [];
+  readonly sent: DrawRequest[] = [];
   readonly unanswered: number[] = [];
   private replied: (reply: QuotaReply) => void = () => {};
   private changed: () => void = () => {};
 
-  send(request: QuotaRequest): void {
+  send(request: DrawRequest): void {
     this.sent.push(request);
     this.unanswered.push(request.id);
   }

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Agent, request } from 'undici';
 import { type Admissions, admissionsAt, bucket, excess, window } from '../fixture/admissions.ts';
+import { deadAddress } from '../fixture/free-port.ts';
 import { type LimitedMesh, letIn, limitedMesh } from '../fixture/limited-mesh.ts';
 import { type RedisProcess, redisProcess } from '../fixture/redis.ts';
 import { until } from '../fixture/wait.ts';
@@ -112,6 +113,26 @@ test(
     assert.deepEqual(load.others, []);
     const over = excess(load.all, bucket(100, 50));
     assert.ok(over <= 0, `${over} more than the quota`);
+  },
+);
+
+test(
+  'a sidecar that was killed is the same when it is started again, and one that ends leaves its share to the other',
+  LIMIT,
+  async (context) => {
+    const redis = await redisProcess(context);
+    const store = `redis://${redis.address}`;
+    const inbound = [await deadAddress(), await deadAddress()];
+    const mesh = await limitedMesh(context, '100/s burst 50', 2, { store, controlPlanes: 2, inbound });
+    const members = async () => Number(await redis.ask('HLEN', await redis.ask('KEYS', '*:members')));
+    for (const address of mesh.addresses) await letIn(address);
+    assert.equal(await members(), 2);
+    await mesh.sidecars[1]?.end('SIGKILL');
+    await mesh.restartSidecar(1);
+    await letIn(inbound[1] ?? '');
+    assert.equal(await members(), 2);
+    await mesh.sidecars[1]?.end('SIGTERM');
+    await until('one to be left', async () => (await members()) === 1);
   },
 );
 
