@@ -4,7 +4,7 @@ import { createServer as createTcpServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { nowMs } from './evidence.ts';
-import { bodyOf, GREETER, type Greeting, streamLine } from './messages.ts';
+import { bodyOf, GREETER, type Greeting, onwardId, streamLine } from './messages.ts';
 
 /** What an application of the storm is told at its start. */
 export interface AppConfig {
@@ -100,7 +100,7 @@ function callOn(service: string, id: string, response: ServerResponse): void {
     host: service,
     'x-chaos-id': id,
     'x-chaos-client': config.service,
-    'x-request-id': `${id}.${config.instance}`,
+    'x-request-id': onwardId(id, config.instance),
   };
   const onward = request({ host, port, agent, headers, path: '/' }, (answered) => {
     const reason = answered.headers['tulle-reason'];

@@ -34,3 +34,8 @@ function method(name: string, streams: boolean) {
 export const GREET = method('Greet', false);
 export const CHAT = method('Chat', true);
 export const GREETER: ServiceDefinition = { Greet: GREET, Chat: CHAT };
+
+/** What a service calls the request that it makes for request `id`: ids of its own, as some applications do. */
+export function onwardId(id: string, instance: string): string {
+  return `${id}.${instance}`;
+}

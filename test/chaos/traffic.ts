@@ -5,7 +5,7 @@ import { type Client, Metadata, type StatusObject } from '@grpc/grpc-js';
 import { clientOf, duplex, unary } from '../grpc/calls.ts';
 import { CUT, nowMs, type SentRequest } from './evidence.ts';
 import type { ChaosMesh } from './mesh.ts';
-import { bodyOf, CHAT, GREET, type Greeting, streamLine } from './messages.ts';
+import { bodyOf, CHAT, GREET, type Greeting, onwardId, streamLine } from './messages.ts';
 import type { Part } from './part.ts';
 import { GATEWAY, NAMESPACE } from './topology.ts';
 
@@ -101,11 +101,21 @@ export class Traffic {
     const index = this.requests.push(sent) - 1;
     this.streak.set(kind, sent.ok ? (this.streak.get(kind) ?? 0) + 1 : 0);
     if (sent.ok || of === 'opaque') return;
-    const asking = explain(this.mesh.entry(entry), outcome.knownAs ?? id).then((explanation) => {
-      if (explanation !== undefined) this.requests[index] = { ...sent, explanation };
+    const asking = this.explained(sent).then((explanation) => {
+      if (explanation !== '') this.requests[index] = { ...sent, explanation };
       this.explaining.delete(asking);
     });
     this.explaining.add(asking);
+  }
+
+  /** What its entry says of it, and the service on its way of the calls that it made for it. */
+  private async explained({ id, entry, services, knownAs = id }: SentRequest): Promise<string> {
+    const [between = ''] = services.length > 1 ? services : [];
+    const onward = this.mesh
+      .endpointsOf(between)
+      .map(({ name, sidecar }) => explain(sidecar, onwardId(id, name)));
+    const all = await Promise.all([explain(this.mesh.entry(entry), knownAs), ...onward]);
+    return all.filter((one) => one !== undefined).join('');
   }
 
   private allWays(): Way[] {
