@@ -93,7 +93,7 @@ export interface RetryPolicy {
 }
 
 /** When a second attempt joins one that takes long. */
-export interface HedgePolicy {
+interface HedgePolicy {
   /** Of the service's recent latencies, from 0.5 to below 1. */
   readonly quantile: number;
   /** Methods of requests that may run twice; undefined: those that are idempotent. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_SETTINGS } from '../../protocol/default-settings.ts';
 import { streamHead } from '../../test/fixture/stream-head.ts';
+import { type Filter, LATER } from '../filters/filter.ts';
 import { HTTP_2 } from '../http/message-head.ts';
 import { NO_ERROR } from '../http2/error-codes.ts';
 import { scriptedRelay } from './scripted-relay.fixture.ts';
@@ -35,6 +36,38 @@ test('a hedge is given no longer than an attempt may take', (context) => {
   assert.equal(script.client.answer?.status, 504);
   assert.match(script.client.answer?.text ?? '', /tulle-reason: try-timeout/);
   assert.deepEqual(script.counted(), NOTHING);
+});
+
+test('a request that is over before it is sent leaves no hedge to those that were pipelined behind it', (context) => {
+  let goOn = (): void => {};
+  const hold: Filter = {
+    name: 'hold',
+    onRequest(exchange, request) {
+      if (exchange.header('x-hold') === undefined) return undefined;
+      goOn = () => request.resume();
+      return LATER;
+    },
+  };
+  const script = scriptedRelay(context, { settings: HEDGED, filters: [hold] });
+  warm(script);
+  script.request('GET', '', 'x-hold: 1', 'tulle-timeout-ms: 30');
+  context.mock.method(script.relay, 'onDeadline', () => {}, { times: 1 });
+  script.pass(40);
+  const { client } = script;
+  const answer = client.respondLocally.bind(client);
+  const pipelined = (...response: Parameters<typeof answer>) => {
+    answer(...response);
+    script.request();
+  };
+  context.mock.method(client, 'respondLocally', pipelined, { times: 1 });
+  goOn();
+  script.last.connect();
+  script.last.answer(200);
+  const before = script.calls.length;
+  script.request('POST');
+  script.last.connect();
+  script.pass(100);
+  assert.equal(script.calls.length - before, 1, 'it ran twice');
 });
 
 test('no hedge is sent when the time of its request is over', (context) => {

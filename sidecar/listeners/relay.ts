@@ -1,4 +1,3 @@
-import type { HedgePolicy } from '../../protocol/traffic-policy.ts';
 import { isFault } from '../balancing/attempt-verdict.ts';
 import type { Cluster } from '../balancing/cluster.ts';
 import { LatencyWindow } from '../balancing/latency-window.ts';
@@ -312,7 +311,6 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     this.prepare(exchange, added);
     // A wait or a fault's delay is part of the request's time, and of no endpoint's.
     this.startAttempt(cluster, this.nowMs);
-    if (plan.settings.hedge !== undefined) this.prepareHedge(cluster, plan.settings.hedge);
   }
 
   private prepare(exchange: Exchange, added: string): void {
@@ -348,6 +346,8 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     this.attempt = beginAttempt(exchange, cluster, endpoint, nowMs);
     this.phase = CONNECTING;
     this.armTry(nowMs);
+    // Before a connection is asked for: at a limit this request is over at once, and the next one may be here.
+    if (exchange.attempts.length === 1) this.prepareHedge(cluster);
     const upstream = endpoint.acquire(this, this.version);
     if (upstream !== undefined) this.sendOn(upstream);
     else if (this.phase === CONNECTING) this.holdClient();
@@ -712,13 +712,16 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
   // --- hedging ---
 
   /** A second attempt joins the first when no head came for longer than most of late took. */
-  private prepareHedge(cluster: Cluster, policy: HedgePolicy): void {
-    cluster.latencies ??= new LatencyWindow();
+  private prepareHedge(cluster: Cluster): void {
     const { exchange } = this;
-    if (!this.waitsForHead || this.marks.attempt > 1 || this.upgrade !== '') return;
+    const plan = this.plan as Plan; // an attempt has one
+    const policy = plan.settings.hedge;
+    if (policy === undefined) return;
+    cluster.latencies ??= new LatencyWindow();
+    if (this.marks.attempt > 1 || this.upgrade !== '') return;
     if (!mayRunTwice(policy, exchange.method)) return;
     const afterMs = cluster.latencies.quantile(exchange.startMs, policy.quantile);
-    if (afterMs > 0) this.hedge = new Hedge(this, this.plan as Plan, cluster, afterMs); // the policy is the plan's
+    if (afterMs > 0) this.hedge = new Hedge(this, plan, cluster, afterMs);
   }
 
   get waitsForHead(): boolean {
