@@ -8,6 +8,9 @@ export const TIMEOUT_FIELD = 'tulle-timeout-ms';
 /** There is no deadline. */
 export const NO_DEADLINE = Number.POSITIVE_INFINITY;
 
+/** A deadline that is handed on is up to so much nearer than it was. */
+export const ROUNDED_MS = 1;
+
 /** Longer waits than a timer can hold are none. */
 const LONGEST_MS = 2 ** 31 - 1;
 

@@ -209,6 +209,34 @@ test('an attacker who leaves an endpoint too little time does not have it ejecte
   }
 });
 
+test('whoever is slow with a body, or to take one, has no endpoint blamed when its server is the first to say that the time is over', (context) => {
+  const clients: ((script: ReturnType<typeof scriptedRelay>) => void)[] = [
+    (script) => {
+      script.request('POST', 1000);
+      script.last.connect();
+      script.pass(1995);
+      script.last.answer(504, 'tulle-reason: request-timeout');
+    },
+    (script) => {
+      script.request();
+      script.last.connect();
+      script.last.head(200);
+      // Its sidecar was told of whole ms, and cuts the response.
+      script.pass(1999.5);
+      script.last.fail();
+      assert.ok(script.client.aborted);
+      assert.equal(script.relay.exchange.reason, 'request-timeout');
+    },
+  ];
+  for (const client of clients) {
+    const script = scriptedRelay(context, { timeoutMs: 2000 });
+    client(script);
+    const failed = script.cluster.endpoints.filter(({ circuit }) => circuit !== undefined);
+    assert.deepEqual(failed, []);
+    assert.deepEqual(script.counted(), NOTHING);
+  }
+});
+
 test('a server that says it is too late when a policy of ours set the time fails', (context) => {
   const script = scriptedRelay(context, { timeoutMs: 5000 });
   script.request();

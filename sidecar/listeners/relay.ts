@@ -20,7 +20,15 @@ import type { Endpoint } from '../upstream/endpoint.ts';
 import type { ConnectionWaiter } from '../upstream/pool-use.ts';
 import { beginAttempt, brokenOff, pickUntried, resetAnswer, untriedOf, waitedMs } from './attempts.ts';
 import { pause } from './backoff.ts';
-import { expired, grpcAskedMs, idledOut, NO_DEADLINE, timedOut, tryTimedOut } from './deadlines.ts';
+import {
+  expired,
+  grpcAskedMs,
+  idledOut,
+  NO_DEADLINE,
+  ROUNDED_MS,
+  timedOut,
+  tryTimedOut,
+} from './deadlines.ts';
 import { grpcStatusOf, readGrpcStatus } from './grpc-status.ts';
 import { translateGrpcWeb } from './grpc-web.ts';
 import { Hedge, type Hedged } from './hedge.ts';
@@ -577,7 +585,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
 
   /** Nobody takes the request's body yet. */
   private holdClient(): void {
-    if (!this.body.ended && this.head.bodyLength !== 0) this.stopClient();
+    if (!this.cameWhole) this.stopClient();
   }
 
   private stopClient(): void {
@@ -650,9 +658,12 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     else this.endAttempt(nowMs, resultOf(failure), fault, told);
   }
 
-  /** It failed because its caller left too little time, which is not the endpoint's fault: a stranger could have it ejected. */
+  /**
+   * It failed because its caller left too little time, or was too slow with its body, which is not the endpoint's fault:
+   * a stranger could have it ejected.
+   */
   private isCallersHaste(toldReason: string | undefined): boolean {
-    const isCallers = this.deadlineMs !== NO_DEADLINE && !this.byPolicy;
+    const isCallers = this.deadlineMs !== NO_DEADLINE && !(this.byPolicy && this.cameWhole);
     return isCallers && saysTooLate(this.exchange, toldReason);
   }
 
@@ -703,6 +714,10 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     if (this.phase === SENT) {
       const { what, fault } = brokenOff(failure, upstream);
       this.attemptFailed(what, failure.problem === undefined, answer, fault);
+    } else if (performance.now() >= this.deadlineMs - ROUNDED_MS) {
+      // The server's sidecar has the same deadline, and has cut the response first.
+      this.upstream = undefined;
+      this.failTimedOut();
     } else {
       this.endAttempt(performance.now(), answer.code, true);
       this.fail(answer);
@@ -787,14 +802,17 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     if (this.phase === IDLE || this.phase === TUNNEL) return;
     const plan = this.plan as Plan; // deadlines are armed for a plan
     const nowMs = performance.now();
-    const { exchange } = this;
-    if (nowMs >= this.deadlineMs) {
-      // A caller that leaves too little time is not the endpoint's fault: a stranger could have it ejected.
-      this.dropAttempt('request-timeout', this.byPolicy && this.awaitsServer);
-      this.fail(timedOut(exchange, this.deadlineMs - exchange.startMs, this.byPolicy));
-    } else if (nowMs >= this.tryDeadlineMs) this.tryTimedOut(plan);
-    else if (this.idledOut(nowMs)) this.fail(idledOut(exchange.service, this.idleMs));
+    if (nowMs >= this.deadlineMs) this.failTimedOut();
+    else if (nowMs >= this.tryDeadlineMs) this.tryTimedOut(plan);
+    else if (this.idledOut(nowMs)) this.fail(idledOut(this.exchange.service, this.idleMs));
     else this.armNearest(nowMs);
+  }
+
+  /** A caller that leaves too little time is not the endpoint's fault: a stranger could have it ejected. */
+  private failTimedOut(): void {
+    const { exchange } = this;
+    this.dropAttempt('request-timeout', this.byPolicy && this.awaitsServer);
+    this.fail(timedOut(exchange, this.deadlineMs - exchange.startMs, this.byPolicy));
   }
 
   /** While the request is held back here, nothing can move. */
@@ -806,7 +824,11 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
   /** It is the server's turn: a client that is slow with its body is not the endpoint's fault, nor one slow to take the response. */
   private get awaitsServer(): boolean {
     if (this.phase === CONNECTING) return true;
-    return this.phase === SENT && (this.body.ended || this.head.bodyLength === 0);
+    return this.phase === SENT && this.cameWhole;
+  }
+
+  private get cameWhole(): boolean {
+    return this.body.ended || this.head.bodyLength === 0;
   }
 
   /** A hedge that is under way goes on for its own time. */
