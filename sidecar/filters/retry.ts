@@ -13,13 +13,16 @@ export function mayRunTwice({ methods }: Pick<RetryPolicy, 'methods'>, method: s
 }
 
 /**
- * Whether the body may be asked for once more: by a policy, for what may run twice or for gRPC by its status;
+ * Whether the body may be asked for once more: by a policy, where the request may run twice or has surely not run;
  * in HTTP/2 also by a server that refuses the stream, which is no reason to fail any request.
  */
 export function mayRepeat({ hedge, retries }: TrafficSettings, method: string, isHttp2: boolean): boolean {
   if (hedge !== undefined && mayRunTwice(hedge, method)) return true;
-  if (retries.attempts === 0 || isHttp2) return retries.attempts > 0;
-  return mayRunTwice(retries, method) && retries.on.some((condition) => condition !== 'connect');
+  const { attempts, on } = retries;
+  if (attempts === 0 || isHttp2) return attempts > 0;
+  // A failed connect may be that of the server's sidecar, which had the body.
+  const mayNeed = on.includes('connect') || mayRunTwice(retries, method);
+  return mayNeed && on.some((condition) => condition !== 'connect');
 }
 
 /** What an attempt failed of. */

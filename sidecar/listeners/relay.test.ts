@@ -278,6 +278,21 @@ test('a POST whose endpoint says that its application was not there goes elsewhe
   assert.deepEqual([script.calls.length, script.last.body, script.client.answer?.status], [2, 'pay', 200]);
 });
 
+test('over HTTP/1.1 the body of such a POST is kept where the policy names more than connect', (context) => {
+  for (const [on, calls] of [
+    [['connect', 503], 2],
+    [['connect'], 1],
+  ] as const) {
+    const script = scriptedRelay(context, { settings: { retries: { attempts: 2, on } } });
+    for (const endpoint of script.cluster.endpoints) endpoint.identity = 't/app';
+    script.request('POST', 'pay');
+    script.last.connect();
+    script.last.answer(503, ...NOT_RUN);
+    if (calls === 2) script.last.connect();
+    assert.deepEqual([script.calls.length, script.last.body], [calls, 'pay'], on.join());
+  }
+});
+
 test('a server outside the mesh is not believed that a POST has not run', (context) => {
   const script = scriptedRelay(context, { version: HTTP_2 });
   script.request('POST', 'pay');
