@@ -293,6 +293,21 @@ test('over HTTP/1.1 the body of such a POST is kept where the policy names more 
   }
 });
 
+test('a stream whose client waits for the answer with its body open goes elsewhere, too, and the rest of its body with it', (context) => {
+  const script = scriptedRelay(context, { version: HTTP_2 });
+  for (const endpoint of script.cluster.endpoints) endpoint.identity = 't/app';
+  script.request('POST', 10);
+  script.last.connect();
+  script.data('hello');
+  script.last.answer(503, ...NOT_RUN);
+  script.last.connect();
+  script.data('world');
+  script.relay.onRequestEnd(undefined);
+  script.last.answer(200);
+  assert.deepEqual([script.calls.length, script.last.body, script.last.bodyEnded], [2, 'helloworld', true]);
+  assert.deepEqual([script.client.answer?.status, script.counted()], [200, NOTHING]);
+});
+
 test('a server outside the mesh is not believed that a POST has not run', (context) => {
   const script = scriptedRelay(context, { version: HTTP_2 });
   script.request('POST', 'pay');

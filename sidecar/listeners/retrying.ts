@@ -19,6 +19,8 @@ export interface RetryQuestion {
   readonly retry: number;
   /** All of the body that was sent is still here. */
   readonly replayable: boolean;
+  /** The client has sent all of its body. */
+  readonly cameWhole: boolean;
   /** The client has ended its direction: a server that now closes does what it would do without a proxy. */
   readonly halfClosed: boolean;
   /** This request is a retry of its caller already. */
@@ -52,7 +54,9 @@ export function decideRetry(asked: RetryQuestion): Retry | NoRetry {
   const callee = calleeSays(question);
   if (callee !== undefined) return callee;
   if (attempts === 0) return { by: 'policy', words: '' };
-  const condition = retryCondition(plan.settings, failure, exchange.method, question.replayable);
+  // Who answered half a body may have begun with it, and is not asked again with the rest.
+  const replayable = question.replayable && (question.cameWhole || failure.kind !== 'status');
+  const condition = retryCondition(plan.settings, failure, exchange.method, replayable);
   if (condition === undefined) return notNamed(question);
   if (retry > attempts)
     return { by: 'exhausted', words: `on ${condition}: all retries were made (${attempts})` };
