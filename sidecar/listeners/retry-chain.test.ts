@@ -39,6 +39,19 @@ test('a retry with the same id does not lose its marks when the first of the two
   assert.deepEqual(chain.marksOf(request('a'), UNMARKED), second);
 });
 
+test('of two requests with one id none has its calls cut short by the deadline of the other, nor loses its own when that is over', () => {
+  const chain = new RetryChain();
+  const [slow, quick] = [
+    { attempt: 1, deadlineMs: 5000 },
+    { attempt: 1, deadlineMs: 200 },
+  ];
+  chain.begin(request('a'), slow);
+  chain.begin(request('a'), quick);
+  assert.deepEqual(chain.marksOf(request('a'), UNMARKED), slow);
+  chain.end(request('a'), quick);
+  assert.deepEqual(chain.marksOf(request('a'), UNMARKED), slow);
+});
+
 test('a call that was given up counts for the request of its id only, where ids are handed on', () => {
   const chain = calling();
   chain.begin(request('a', 90), UNMARKED);

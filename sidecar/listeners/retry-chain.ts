@@ -27,8 +27,11 @@ const MOST = 4096;
  * meanwhile. They belong together by their request id where the application hands it on, else by time.
  */
 export class RetryChain {
-  /** Requests that the application serves: those that say something of their way, and all where it makes calls. */
-  private readonly served = new Map<string, RequestMarks>();
+  /**
+   * Of requests that the application serves, what they say of their way: several may have one id. Those that say nothing are
+   * known only where the application makes calls.
+   */
+  private readonly served = new Map<string, RequestMarks[]>();
   private calls = false;
   /** When calls of the application were given up, by an id that it had handed on. */
   private readonly givenUp = new Map<string, number>();
@@ -38,20 +41,31 @@ export class RetryChain {
   /** The application gets a request. */
   begin({ id }: Exchange, marks: RequestMarks): void {
     if (marks === UNMARKED && !this.calls) return;
+    const same = this.served.get(id);
+    if (same !== undefined) {
+      same.push(marks);
+      return;
+    }
     makeRoom(this.served);
-    this.served.set(id, marks);
+    this.served.set(id, [marks]);
   }
 
   /** It was answered. */
   end({ id }: Exchange, marks: RequestMarks): void {
-    if (this.served.get(id) === marks) this.served.delete(id);
+    const same = this.served.get(id);
+    const index = same?.indexOf(marks) ?? -1;
+    if (index < 0) return;
+    same?.splice(index, 1);
+    if (same?.length === 0) this.served.delete(id);
   }
 
   /** What holds for a call of the application: what it says itself, and what the request says that it serves by it. */
   marksOf({ id, head }: Exchange, own: RequestMarks): RequestMarks {
     this.calls = true;
-    const marks = head.requestId === id ? this.served.get(id) : undefined;
-    return marks === undefined || marks === UNMARKED ? own : joined(own, marks);
+    const served = head.requestId === id ? this.served.get(id) : undefined;
+    return served === undefined || served.every((marks) => marks === UNMARKED)
+      ? own
+      : joined(own, loosest(served));
   }
 
   /** A call of the application fails, and is not made again: where one more retry above would only multiply it, its caller is told. */
@@ -96,6 +110,14 @@ export class RetryChain {
   gaveUpFor({ id, startMs }: Exchange): boolean {
     return this.lastMs >= startMs || (this.givenUp.get(id) ?? Number.NEGATIVE_INFINITY) >= startMs;
   }
+}
+
+/** For which of them a call is made nobody knows: none is cut short by the deadline of another. */
+function loosest(marks: readonly RequestMarks[]): RequestMarks {
+  return {
+    attempt: Math.max(...marks.map(({ attempt }) => attempt)),
+    deadlineMs: Math.max(...marks.map(({ deadlineMs }) => deadlineMs)),
+  };
 }
 
 function makeRoom(map: Map<string, unknown>): void {
