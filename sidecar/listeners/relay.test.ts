@@ -261,6 +261,18 @@ test('a request that comes too late is no probe of an endpoint that is half-open
   assert.equal(cluster.pick(undefined), first);
 });
 
+test('a client that has ended its direction waits for its answer: what has not run is made again, what may have run is not', (context) => {
+  const settings = { retries: { attempts: 2, on: ['connect', 'reset'] as const } };
+  const script = scriptedRelay(context, { settings });
+  script.request();
+  script.relay.onHalfClosed();
+  script.last.connectFails();
+  script.last.connect();
+  script.last.fail();
+  assert.equal(script.calls.length, 2);
+  assert.match(script.client.answer?.text ?? '', /tulle-reason: upstream-reset/);
+});
+
 const ONCE = { retries: { ...DEFAULT_SETTINGS.retries, attempts: 0 } };
 const RESETS = { retries: { ...DEFAULT_SETTINGS.retries, attempts: 1, on: ['reset'] as const } };
 const NOT_RUN = ['tulle-reason: connect-failed', 'tulle-not-run: connect-failed'];

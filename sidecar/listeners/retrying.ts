@@ -112,10 +112,11 @@ function whatFailed({ kind, status, grpc }: AttemptFailure): string {
 
 function hindered(question: RetryQuestion, condition: string): NoRetry | undefined {
   const { failure } = question;
+  // What has not run costs nothing below: to make it again here multiplies nothing.
+  if (hasNotRun(failure)) return undefined;
   if (question.halfClosed)
     return { by: 'client', words: `on ${condition}: the client has ended its direction of the connection` };
-  // What has not run costs nothing below: to make it again here multiplies nothing.
-  if (question.callerRetries && !hasNotRun(failure) && !failure.stale)
+  if (question.callerRetries && !failure.stale)
     return { by: 'caller', words: `on ${condition}: this request is a retry of its caller already` };
   return undefined;
 }
