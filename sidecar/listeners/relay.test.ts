@@ -20,6 +20,13 @@ function warm(script: ReturnType<typeof scriptedRelay>): void {
   }
 }
 
+/** A unary gRPC call. */
+function grpcCall({ relay }: ReturnType<typeof scriptedRelay>, ...more: readonly [string, string][]): void {
+  const lines = [['content-type', 'application/grpc'], ...more] as const;
+  relay.onRequest(streamHead({ method: 'POST', target: '/a.B/C', authority: 'app', lines }));
+  relay.onRequestEnd(undefined);
+}
+
 test('a hedge is given no longer than an attempt may take', (context) => {
   const script = scriptedRelay(context, { settings: HEDGED, tryTimeoutMs: 500 });
   warm(script);
@@ -186,16 +193,10 @@ test('an attacker who leaves an endpoint too little time does not have it ejecte
       script.last.connect();
       script.last.answer(504, 'tulle-reason: request-timeout');
     },
-    ({ relay, calls }) => {
-      const lines = [
-        ['content-type', 'application/grpc'],
-        ['grpc-timeout', '50m'],
-      ] as const;
-      relay.onRequest(streamHead({ method: 'POST', target: '/a.B/C', authority: 'app', lines }));
-      relay.onRequestEnd(undefined);
-      const call = calls.at(-1) ?? assert.fail();
-      call.connect();
-      call.answer(200, 'content-type: application/grpc', 'grpc-status: 4');
+    (script) => {
+      grpcCall(script, ['grpc-timeout', '50m']);
+      script.last.connect();
+      script.last.answer(200, 'content-type: application/grpc', 'grpc-status: 4');
     },
   ];
   for (const call of calls) {
@@ -271,6 +272,21 @@ test('a client that has ended its direction waits for its answer: what has not r
   script.last.fail();
   assert.equal(script.calls.length, 2);
   assert.match(script.client.answer?.text ?? '', /tulle-reason: upstream-reset/);
+});
+
+test('a gRPC call that a proxy on the way answers by HTTP alone is made again by its status, if it may run twice', (context) => {
+  for (const [methods, calls] of [
+    [['POST'], 2],
+    [undefined, 1],
+  ] as const) {
+    const retries = { attempts: 1, on: [503], ...(methods && { methods }) };
+    const script = scriptedRelay(context, { version: HTTP_2, settings: { retries } });
+    grpcCall(script);
+    script.last.connect();
+    script.last.answer(503, 'content-type: text/html');
+    script.pass(1000);
+    assert.equal(script.calls.length, calls);
+  }
 });
 
 const ONCE = { retries: { ...DEFAULT_SETTINGS.retries, attempts: 0 } };

@@ -5,13 +5,12 @@ import { grpcCondition, readGrpcStatus } from './grpc-status.ts';
 
 /**
  * What the head of a response says went wrong, or undefined. Of gRPC, only a response without messages can still be
- * replaced; its status is told to the exchange.
+ * replaced; its status is told to the exchange. A proxy on the way may answer a call by HTTP alone.
  */
 export function failureOf(exchange: Exchange, head: MessageHead): AttemptFailure | undefined {
   const { status } = head;
-  if (!exchange.grpc) return status < 400 ? undefined : { kind: 'status', status, stale: false };
-  const grpcStatus = head.get('grpc-status');
-  if (grpcStatus === undefined) return undefined;
+  const grpcStatus = exchange.grpc ? head.get('grpc-status') : undefined;
+  if (grpcStatus === undefined) return status < 400 ? undefined : { kind: 'status', status, stale: false };
   exchange.grpcStatus = readGrpcStatus(grpcStatus);
   if (grpcStatus === '0') return undefined;
   const grpc = grpcCondition(exchange.grpcStatus);
@@ -25,10 +24,10 @@ export function resultOf({ grpc, status }: AttemptFailure): string {
 
 /** Whether a better answer may come from elsewhere; who is told 404 by one endpoint is told so by the next. */
 export function isServerFailure(
-  { grpc }: Exchange,
+  { grpcStatus }: Exchange,
   failure: AttemptFailure | undefined,
 ): failure is AttemptFailure {
-  return failure !== undefined && (grpc || failure.status >= 500);
+  return failure !== undefined && (grpcStatus > 0 || failure.status >= 500);
 }
 
 /** Header lines of a response that a retry or a hedge brought: it says so, and by what name to ask for more. */
