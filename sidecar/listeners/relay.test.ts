@@ -81,11 +81,11 @@ test('no hedge is sent when the time of its request is over', (context) => {
   const script = scriptedRelay(context, { settings: HEDGED });
   warm(script);
   const before = script.calls.length;
-  script.request('GET', '', 'tulle-timeout-ms: 30');
+  script.request('GET', '', 'tulle-timeout-ms: 3000');
   script.last.connect();
   // Timers of the wheel may come later than those of Node.
   context.mock.method(script.relay, 'onDeadline', () => {}, { times: 1 });
-  script.pass(40);
+  script.pass(3010);
   assert.equal(script.calls.length - before, 1);
 });
 
