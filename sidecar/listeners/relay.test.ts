@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { DEFAULT_SETTINGS } from '../../protocol/default-settings.ts';
 import { streamHead } from '../../test/fixture/stream-head.ts';
 import { type Filter, LATER } from '../filters/filter.ts';
+import { Field } from '../http/field.ts';
 import { HTTP_2 } from '../http/message-head.ts';
 import { NO_ERROR } from '../http2/error-codes.ts';
 import { scriptedRelay } from './scripted-relay.fixture.ts';
@@ -215,22 +216,30 @@ test('whoever is slow with a body, or to take one, has no endpoint blamed when i
     (script) => {
       script.request('POST', 1000);
       script.last.connect();
-      script.pass(1995);
+      script.pass(1000);
       script.last.answer(504, 'tulle-reason: request-timeout');
     },
     (script) => {
       script.request();
       script.last.connect();
       script.last.head(200);
-      // Its sidecar was told of whole ms, and cuts the response.
-      script.pass(1999.5);
+      script.pass(2000);
       script.last.fail();
       assert.ok(script.client.aborted);
       assert.equal(script.relay.exchange.reason, 'request-timeout');
     },
+    (script) => {
+      grpcCall(script);
+      script.last.connect();
+      script.last.head(200, 'content-type: application/grpc');
+      script.pass(2000);
+      script.last.end([new Field('grpc-status', '4')]);
+      assert.equal(script.relay.exchange.grpcStatus, 4);
+    },
   ];
   for (const client of clients) {
-    const script = scriptedRelay(context, { timeoutMs: 2000 });
+    const script = scriptedRelay(context, { version: HTTP_2, timeoutMs: 2000 });
+    context.mock.method(script.relay, 'onDeadline', () => {}, { times: 1 });
     client(script);
     const failed = script.cluster.endpoints.filter(({ circuit }) => circuit !== undefined);
     assert.deepEqual(failed, []);

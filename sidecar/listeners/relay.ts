@@ -230,6 +230,11 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     return this.deadlineMs !== NO_DEADLINE && performance.now() >= this.deadlineMs;
   }
 
+  /** The server's sidecar has the same deadline, and may be the first to cut a response that has begun. */
+  private isOver(nowMs: number): boolean {
+    return nowMs >= this.deadlineMs - ROUNDED_MS;
+  }
+
   /** Of the deadlines, the nearest is armed. */
   private armNearest(nowMs: number): void {
     const idleUntilMs = this.idleMs > 0 ? this.movedMs + this.idleMs : NO_DEADLINE;
@@ -690,10 +695,12 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     this.upstream = undefined;
     const nowMs = performance.now();
     const { exchange } = this;
+    const began = exchange.grpcStatus < 0;
     if (exchange.grpc) this.takeGrpcStatus(trailers);
     const result = String(exchange.status);
     const fault = isFault(exchange.status, exchange.grpcStatus);
-    if (this.isCallersHaste(this.toldReason)) this.endAttempt(nowMs, result, false, TOO_LATE);
+    const cut = began && this.isOver(nowMs) && saysTooLate(exchange, undefined);
+    if (cut || this.isCallersHaste(this.toldReason)) this.endAttempt(nowMs, result, false, TOO_LATE);
     else this.endAttempt(nowMs, result, fault, fault ? faultCause(exchange, this.toldReason) : undefined);
     this.finish(nowMs);
     this.downstream.responseEnd(trailers);
@@ -715,8 +722,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     if (this.phase === SENT) {
       const { what, fault } = brokenOff(failure, upstream);
       this.attemptFailed(what, failure.problem === undefined, answer, fault);
-    } else if (performance.now() >= this.deadlineMs - ROUNDED_MS) {
-      // The server's sidecar has the same deadline, and has cut the response first.
+    } else if (this.isOver(performance.now())) {
       this.upstream = undefined;
       this.failTimedOut();
     } else {

@@ -9,6 +9,7 @@ import type { ListenerKind } from '../exchange.ts';
 import { composeChain, type Filter } from '../filters/filter.ts';
 import { RetryBudget } from '../filters/retry-budget.ts';
 import type { Downstream } from '../http/downstream.ts';
+import type { Field } from '../http/field.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
 import { HTTP_2, HTTP_11 } from '../http/message-head.ts';
 import type { OutgoingRequest, ResponseHandler, Upstream, UpstreamFailure } from '../http/upstream.ts';
@@ -71,10 +72,10 @@ export class ScriptedCall implements Upstream {
     this.handler?.onResponseData(bytes, 0, bytes.length);
   }
 
-  end(): void {
+  end(trailers?: readonly Field[]): void {
     const { handler } = this;
     this.finish('answered');
-    handler?.onResponseEnd(undefined);
+    handler?.onResponseEnd(trailers);
   }
 
   answer(status: number, ...lines: string[]): void {
