@@ -298,6 +298,16 @@ test('a gRPC call that a proxy on the way answers by HTTP alone is made again by
   }
 });
 
+test('strangers at a gateway are told of no retries, be they of another hop', (context) => {
+  for (const kind of ['outbound', 'gateway'] as const) {
+    const script = scriptedRelay(context, { kind });
+    script.request();
+    script.last.connect();
+    script.last.answer(200, 'tulle-retried: on refused stream: retry 1 of 1');
+    assert.equal(/tulle-retried/.test(script.client.answer?.text ?? ''), kind === 'outbound');
+  }
+});
+
 const ONCE = { retries: { ...DEFAULT_SETTINGS.retries, attempts: 0 } };
 const RESETS = { retries: { ...DEFAULT_SETTINGS.retries, attempts: 1, on: ['reset'] as const } };
 const NOT_RUN = ['tulle-reason: connect-failed', 'tulle-not-run: connect-failed'];

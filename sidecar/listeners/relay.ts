@@ -42,6 +42,7 @@ import {
   failureOf,
   faultCause,
   isServerFailure,
+  RETRIED_FIELD,
   resultOf,
   retriedFields,
   saysTooLate,
@@ -624,7 +625,10 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     const tunnel = this.switches(status);
     this.phase = tunnel ? TUNNEL : RESPONDING;
     this.answersGrpc = exchange.grpc && isGrpc(head);
-    const told = exchange.attempts.length > 1 && this.host.tellsAll ? retriedFields(exchange, head) : '';
+    const { tellsAll } = this.host;
+    // Nor are strangers told of retries that another hop has made.
+    if (!tellsAll) head.remove(RETRIED_FIELD);
+    const told = tellsAll && exchange.attempts.length > 1 ? retriedFields(exchange, head) : '';
     this.downstream.respond(head, exchange.responseFields + told);
     if (tunnel) this.openTunnel();
   }

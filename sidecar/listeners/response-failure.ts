@@ -3,6 +3,9 @@ import type { AttemptFailure } from '../filters/retry.ts';
 import type { MessageHead } from '../http/message-head.ts';
 import { grpcCondition, readGrpcStatus } from './grpc-status.ts';
 
+/** On a response, from callee to caller: why it took more than one attempt. */
+export const RETRIED_FIELD = 'tulle-retried';
+
 /**
  * What the head of a response says went wrong, or undefined. Of gRPC, only a response without messages can still be
  * replaced; its status is told to the exchange. A proxy on the way may answer a call by HTTP alone.
@@ -35,7 +38,7 @@ export function retriedFields(exchange: Exchange, head: MessageHead): string {
   const why = exchange.policies.filter(({ decision }) => decision === 'retried' || decision === 'won').at(-1);
   if (why === undefined) return '';
   const id = head.find('x-request-id', 0) < 0 ? `x-request-id: ${exchange.id}\r\n` : '';
-  return `tulle-retried: ${why.detail}\r\n${id}`;
+  return `${RETRIED_FIELD}: ${why.detail}\r\n${id}`;
 }
 
 /** Whether a failed response says that its request had too little time. */

@@ -11,8 +11,9 @@ import { RetryBudget } from '../filters/retry-budget.ts';
 import type { Downstream } from '../http/downstream.ts';
 import type { Field } from '../http/field.ts';
 import { DEFAULT_LIMITS } from '../http/limits.ts';
-import { HTTP_2, HTTP_11 } from '../http/message-head.ts';
+import { HTTP_2, HTTP_11, type MessageHead } from '../http/message-head.ts';
 import type { OutgoingRequest, ResponseHandler, Upstream, UpstreamFailure } from '../http/upstream.ts';
+import { fieldLines } from '../http1/field-lines.ts';
 import type { Plan } from '../routing/plan.ts';
 import type { Transport } from '../transport/transport.ts';
 import { plainConnector } from '../upstream/connector.ts';
@@ -183,8 +184,8 @@ class ScriptedClient implements Downstream {
 
   informational(): void {}
 
-  respond(head: { readonly status: number }, added: string): void {
-    this.begin(head.status, added);
+  respond(head: MessageHead, added: string): void {
+    this.begin(head.status, fieldLines(head) + added);
   }
 
   respondLocally(status: number, fields: string, body: string): void {
@@ -284,7 +285,8 @@ export function scriptedRelay(context: TestContext, script: Script = {}) {
       return () => {};
     },
   };
-  const host = { ...answeringHost(clock.wheel), kind, plan: () => (known ? plan : word) };
+  const asks = { plan: () => (known ? plan : word), tellsAll: kind !== 'gateway' };
+  const host = { ...answeringHost(clock.wheel), kind, ...asks };
   const client = new ScriptedClient(version);
   const relay = new Relay(host, client, headOf('request', 'GET / HTTP/1.1\r\nHost: app\r\n\r\n'));
   context.after(() => cluster.close());
