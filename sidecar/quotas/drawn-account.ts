@@ -13,7 +13,7 @@ export abstract class DrawnAccount implements Account, Kept {
   readonly subject: string;
   usedMs = 0;
   /** How many messages that ask for it are not answered: nothing may be given back meanwhile. */
-  unanswered = 0;
+  private unanswered = 0;
   /** Something is to be drawn with the next message, even if nobody waits. */
   protected wanted = false;
   /** How many requests the next draw is for. */
@@ -101,6 +101,17 @@ export abstract class DrawnAccount implements Account, Kept {
     this.refusedUntilMs = nowMs + ms;
   }
 
+  /** A message that asks for it was sent. */
+  sent(): void {
+    this.unanswered++;
+  }
+
+  /** It was answered, or is lost. Who still waits for more asks again, also if it is another account that wakes it. */
+  answered(): void {
+    this.unanswered--;
+    this.asked = 0;
+  }
+
   /** A draw is under way. */
   get drawing(): boolean {
     return this.unanswered > 0;
@@ -111,7 +122,6 @@ export abstract class DrawnAccount implements Account, Kept {
     const { waiting } = this;
     if (waiting.length === 0) return;
     this.waiting = [];
-    this.asked = 0;
     for (const waiter of waiting) waiter.wake(nowMs);
   }
 

@@ -190,7 +190,7 @@ export class DrawnQuotas implements QuotaSource, Drawer {
     const id = this.nextId++;
     for (const { account } of asked) {
       account.quota.numbers.draws++;
-      account.unanswered++;
+      account.sent();
     }
     this.pending.set(id, { sentMs: nowMs, asked, ...(waiter && { waiter }) });
     const sharers = asked[0]?.account.quota.sharers ?? 0;
@@ -218,7 +218,7 @@ export class DrawnQuotas implements QuotaSource, Drawer {
     const pending = this.pending.get(reply.id);
     if (pending === undefined) return;
     this.pending.delete(reply.id);
-    for (const { account } of pending.asked) account.unanswered--;
+    for (const { account } of pending.asked) account.answered();
     if (reply.type === 'grants') this.onGrants(pending, reply.grants, nowMs);
     else {
       const detail = reply.type === 'outage' ? reply.detail : `the control plane refuses: ${reply.detail}`;
@@ -310,7 +310,7 @@ export class DrawnQuotas implements QuotaSource, Drawer {
   /** What was under way is lost, and so is what was to be given back. Who waits goes on until the time is up. */
   private onBroken(): void {
     this.connection++;
-    for (const { asked } of this.pending.values()) for (const { account } of asked) account.unanswered--;
+    for (const { asked } of this.pending.values()) for (const { account } of asked) account.answered();
     this.pending.clear();
     for (const waiter of this.waiters) waiter.wake(performance.now());
   }

@@ -220,6 +220,29 @@ test('several limits at once: nothing is taken of one while another has none', (
   assert.equal(quotas[0]?.held(), 4);
 });
 
+test('several limits at once: what was asked for is asked for once, of each', (context) => {
+  const told = toldQuotas(context);
+  const quotas = told.quotas('1000/s; window 10000/m; concurrent 50');
+  for (let round = 0; round < 3; round++) {
+    const asked = told.ask(quotas);
+    told.pass();
+    while (told.unanswered.length > 0) told.grant();
+    assert.equal(asked.result, 'admitted');
+    for (const account of asked.accounts) account.release(told.now());
+    for (let ms = 0; ms < 500; ms += 25) {
+      told.pass(25);
+      while (told.unanswered.length > 0) told.grant();
+    }
+    told.items();
+    told.pass(500);
+    assert.deepEqual(told.items(), [], 'nobody came meanwhile');
+    assert.deepEqual(
+      quotas.map((quota) => quota.held()),
+      [0, 0, 0],
+    );
+  }
+});
+
 test('a changed quota: what is held of the old is given up at once', (context) => {
   const told = toldQuotas(context);
   const quotas = told.quotas('1000/s');
