@@ -76,7 +76,8 @@ export abstract class DrawnAccount implements Account, Kept {
 
   private noteGrant({ granted, retryAfterMs }: QuotaGrant, want: number, nowMs: number): void {
     if (granted === 0) {
-      this.refuse(retryAfterMs, nowMs);
+      // Of several that are granted all or not at all, it was another that had none.
+      if (retryAfterMs > 0 || !this.exact) this.refuse(retryAfterMs, nowMs);
       return;
     }
     this.refusals = 0;

@@ -329,6 +329,18 @@ test('exact: each request is asked for by itself, and what is not taken goes bac
   assert.equal(told.ask(quotas).result, 'waits');
 });
 
+test('exact: a caller that has used up its quota keeps nobody from another that all share', (context) => {
+  const told = toldQuotas(context);
+  const quotas = told.quotas('100/s by client exact; 1000/s exact');
+  const refused = told.ask(quotas);
+  told.pass();
+  told.grant(({ quota }) => ({ granted: 0, retryAfterMs: quota.endsWith(':client') ? 10 : 0 }));
+  assert.equal(refused.result, 'refused');
+  assert.equal(refused.refusedBy?.quota, quotas[0]);
+  assert.equal(told.ask(quotas.slice(0, 1)).result, 'refused');
+  assert.equal(told.ask(quotas.slice(1)).result, 'waits');
+});
+
 test('exact: no more messages are out at once than a control plane takes', (context) => {
   const told = toldQuotas(context);
   const quotas = told.quotas('1000/s exact');
