@@ -24,6 +24,19 @@ test('a store that began without memory has nothing saved up, and fills from the
   assert.equal((await bucket())?.granted, 10);
 });
 
+test('a window of an hour that began without memory says when it gives something, though it knows of no request', async () => {
+  let nowMs = 10_000;
+  const store = openMemoryStore({ now: () => nowMs, bornMs: 11_000 });
+  for (const text of ['window 100/h', 'estimate 100/h']) {
+    nowMs = 10_000;
+    const one = async () => (await store.draw('t/app', 'a', false, [draw(text, 1)])).grants[0];
+    const refused = await one();
+    assert.deepEqual([refused?.granted, refused?.retryAfterMs], [0, 61_000], text);
+    for (; nowMs < 71_001; nowMs += 100) store.contact('t/app', [{ name: 'a', told: 0 }]);
+    assert.equal((await one())?.granted, 1, text);
+  }
+});
+
 test('a sidecar without contact keeps its share: the others do not get it', async () => {
   let nowMs = 0;
   const store = openMemoryStore({ now: () => nowMs, bornMs: Number.NEGATIVE_INFINITY });

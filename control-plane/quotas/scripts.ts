@@ -149,10 +149,19 @@ local ttl = ARGV[2]
 local member, exact, told, sharing -- of the draw that is made
 evaluate(ttl)
 
+-- What leastPart does in presence.ts.
 local function least(window)
-  local since, smallest = now - math.min(window, ${LOOK_BACK_MS}), part
-  for _, span in ipairs(spans) do if span[1] > since then smallest = math.min(smallest, span[2]) end end
-  return smallest
+  local back, smallest, ends = math.min(window, ${LOOK_BACK_MS}), part, now
+  for _, span in ipairs(spans) do
+    if span[1] > now - back and (span[2] < smallest or (span[2] == smallest and span[1] > ends)) then
+      ends, smallest = span[1], span[2]
+    end
+  end
+  return smallest, smallest < 1 and ends + back - now or math.huge
+end
+local function allow(b, window)
+  local smallest, ms = least(window)
+  b.allowed, b.allowed_ms = b.capacity * smallest, ms
 end
 
 -- A bucket that is whole again is as one that is not there: names are the callers' to choose, and many.
@@ -228,7 +237,7 @@ local function put(b, number, count)
   if count > 0 then redis.call('ZADD', b.extra, num(number * b.granule), num(number) .. ':' .. num(count)) end
 end
 function window.read(b)
-  b.allowed = b.capacity * least(b.window)
+  allow(b, b.window)
   b.sum = tonumber(redis.call('GET', b.key) or 0)
   if redis.call('ZCOUNT', b.extra, num(now + b.granule + LATER), '+inf') > 0 then
     redis.call('DEL', b.extra)
@@ -292,7 +301,7 @@ end
 local estimate = {}
 kinds['sliding-estimate'] = estimate
 function estimate.read(b)
-  b.allowed = b.capacity * least(2 * b.window)
+  allow(b, 2 * b.window)
   local got = redis.call('HMGET', b.key, 'index', 'current', 'previous')
   b.index, b.current, b.previous = tonumber(got[1] or 0), tonumber(got[2] or 0), tonumber(got[3] or 0)
   local index = math.floor(now / b.window)
@@ -353,7 +362,7 @@ function places.read(b)
     end
   end
 end
-function places.free(b) return math.max(0, math.floor(b.capacity * least(0) + 1e-6) - b.held) end
+function places.free(b) return math.max(0, math.floor(b.capacity * (least(0)) + 1e-6) - b.held) end
 
 -- How many draw on it lately, and how long ago this one did.
 local function drew(b)
@@ -424,7 +433,7 @@ local function draw(items, first)
     else
       if count > 0 then b.kind.debit(b, count) end
       if count > 0 or #b.back > 0 or b.mended then b.kind.write(b) end
-      local wait = (count > 0 or b.want == 0) and 0 or b.kind.wait(b, exact and b.want or 1)
+      local wait = (count > 0 or b.want == 0) and 0 or math.min(b.kind.wait(b, exact and b.want or 1), b.allowed_ms or math.huge)
       tell(count, math.max(wait, pause(b, b.want - count)), b.kind.free(b), b.kind.reset(b))
     end
   end

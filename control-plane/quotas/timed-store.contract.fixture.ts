@@ -334,6 +334,24 @@ export function timedStoreContract(name: string, open: Open): void {
     },
   );
 
+  contract(
+    'who is refused because others are away asks again when they may be back',
+    async (store, { pass }) => {
+      for (const limit of [window, estimate].map((one) => ({ ...one, perMs: 3_600_000 }))) {
+        for (let i = 0; i < 2; i++) for (const member of ['a', 'b']) await get(store, member, limit, 0);
+        assert.equal((await get(store, 'a', limit, 60)).granted, 60);
+        await pass(2_000, 'a');
+        const none = await get(store, 'a', limit, 1);
+        assert.equal(none.granted, 0);
+        assert.ok(none.retryAfterMs >= 59_000 && none.retryAfterMs <= 60_000, `${none.retryAfterMs}`);
+        await get(store, 'b', limit, 0);
+        await pass(300, 'a', 'b');
+        await pass(60_000, 'a', 'b');
+        assert.ok((await get(store, 'a', limit, 40)).granted > 0);
+      }
+    },
+  );
+
   contract('subjects are told apart, and services', async (store) => {
     assert.equal((await get(store, 'a', bucket, 1000, { subject: 'x' })).granted, 100);
     assert.equal((await get(store, 'a', bucket, 1000, { subject: 'y' })).granted, 100);

@@ -197,7 +197,7 @@ export class MemoryQuotas {
     entry.usedMs = nowMs;
     entry.bucket?.refresh(entry.terms, presence, nowMs);
     entry.places.refresh(nowMs);
-    entry.part = leastPart(presence, nowMs, 0);
+    entry.part = leastPart(presence, nowMs, 0).part;
     return entry;
   }
 

@@ -147,12 +147,18 @@ export class Presence {
   }
 }
 
-/** The smallest part that the store decided on in the last `windowMs`. */
+/** The smallest part that the store decided on in the last `windowMs`, and how long that will be so at least, in ms. */
 export function leastPart(
   { part, spans }: Pick<Presence, 'part' | 'spans'>,
   nowMs: number,
   windowMs: number,
-): number {
-  const since = nowMs - Math.min(windowMs, LOOK_BACK_MS);
-  return spans.reduce((least, span) => (span.untilMs > since ? Math.min(least, span.part) : least), part);
+): { part: number; forMs: number } {
+  const backMs = Math.min(windowMs, LOOK_BACK_MS);
+  let least: Span = { untilMs: nowMs, part };
+  for (const span of spans) {
+    if (span.untilMs <= nowMs - backMs || span.part > least.part) continue;
+    if (span.part < least.part || span.untilMs > least.untilMs) least = span;
+  }
+  const forMs = least.part < 1 ? least.untilMs + backMs - nowMs : Number.POSITIVE_INFINITY;
+  return { part: least.part, forMs };
 }

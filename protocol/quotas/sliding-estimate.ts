@@ -15,11 +15,15 @@ export class SlidingEstimate implements Bucket {
   /** Of the current window, the part that is over. */
   private over = 0;
   private allowed = 0;
+  /** More may be allowed after so long. */
+  private allowedMs = Number.POSITIVE_INFINITY;
   private windowMs = 1;
 
   refresh(terms: QuotaTerms, presence: Pick<Presence, 'part' | 'spans'>, nowMs: number): void {
     this.windowMs = terms.windowMs;
-    this.allowed = terms.capacity * leastPart(presence, nowMs, 2 * terms.windowMs);
+    const least = leastPart(presence, nowMs, 2 * terms.windowMs);
+    this.allowed = terms.capacity * least.part;
+    this.allowedMs = least.forMs;
     const index = Math.max(this.index, Math.floor(nowMs / terms.windowMs));
     if (index > this.index) {
       this.previous = index === this.index + 1 ? this.current : 0;
@@ -44,6 +48,11 @@ export class SlidingEstimate implements Bucket {
   }
 
   waitMs(count: number): number {
+    return Math.min(this.usedMs(count), this.allowedMs);
+  }
+
+  /** How long until `count` are free of what is allowed now. */
+  private usedMs(count: number): number {
     if (this.free() >= count) return 0;
     const left = (1 - this.over) * this.windowMs;
     const most = this.allowed - count;

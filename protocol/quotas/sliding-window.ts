@@ -13,6 +13,8 @@ export class SlidingWindow implements Bucket {
   private granules: Granule[] = [];
   private sum = 0;
   private allowed = 0;
+  /** More may be allowed after so long. */
+  private allowedMs = Number.POSITIVE_INFINITY;
   private nowMs = 0;
   private windowMs = 0;
   private granuleMs = 1;
@@ -21,7 +23,9 @@ export class SlidingWindow implements Bucket {
     this.nowMs = Math.max(this.nowMs, nowMs);
     this.windowMs = terms.windowMs;
     this.granuleMs = terms.granuleMs;
-    this.allowed = terms.capacity * leastPart(presence, nowMs, terms.windowMs);
+    const least = leastPart(presence, nowMs, terms.windowMs);
+    this.allowed = terms.capacity * least.part;
+    this.allowedMs = least.forMs;
     const kept = this.granules.findIndex(({ endMs }) => endMs > this.nowMs - this.windowMs);
     const gone = this.granules.splice(0, kept < 0 ? this.granules.length : kept);
     for (const { count } of gone) this.sum -= count;
@@ -52,6 +56,11 @@ export class SlidingWindow implements Bucket {
   }
 
   waitMs(count: number): number {
+    return Math.min(this.usedMs(count), this.allowedMs);
+  }
+
+  /** How long until `count` are free of what is allowed now. */
+  private usedMs(count: number): number {
     let missing = count - this.free();
     if (missing <= 0) return 0;
     for (const granule of this.granules) {
