@@ -97,6 +97,13 @@ export abstract class DrawnAccount implements Account, Kept {
     return this.refusedUntilMs - nowMs;
   }
 
+  /** The quota has other numbers: what was drawn of the old is given up, and who was refused by them may ask. */
+  limitChanged(nowMs: number): void {
+    this.refusedUntilMs = 0;
+    this.refusals = 0;
+    this.giveUp(nowMs);
+  }
+
   /** Nobody can tell any more whether there would be one. */
   refuseFor(ms: number, nowMs: number): void {
     this.refusedUntilMs = nowMs + ms;

@@ -126,9 +126,9 @@ export class DrawnQuota implements Quota {
     return limit.onOutage === 'share' && outage !== undefined && nowMs >= this.shareFromMs(outage);
   }
 
-  /** Its numbers are others now: what was drawn of the old is given up. */
-  giveUp(nowMs: number): void {
+  /** Its numbers are others now. */
+  limitChanged(nowMs: number): void {
     this.servedExact = false;
-    for (const account of this.subjects.all()) account.giveUp(nowMs);
+    for (const account of this.subjects.all()) account.limitChanged(nowMs);
   }
 }

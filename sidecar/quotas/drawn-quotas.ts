@@ -80,7 +80,7 @@ export class DrawnQuotas implements QuotaSource, Drawer {
         this.quotas.set(id, quota);
       } else if (differs(quota.limit, limit)) {
         quota.limit = limit;
-        quota.giveUp(performance.now());
+        quota.limitChanged(performance.now());
       } else quota.limit = limit;
       return quota;
     });
@@ -212,7 +212,7 @@ export class DrawnQuotas implements QuotaSource, Drawer {
 
   private onReply(reply: QuotaReply, nowMs: number): void {
     if (reply.type === 'changed') {
-      this.quotas.get(reply.quota)?.giveUp(nowMs);
+      this.quotas.get(reply.quota)?.limitChanged(nowMs);
       return;
     }
     const pending = this.pending.get(reply.id);

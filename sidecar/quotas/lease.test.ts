@@ -260,6 +260,20 @@ test('a changed quota: what is held of the old is given up at once', (context) =
   );
 });
 
+test('a changed quota: who was refused by the old numbers is asked for again', (context) => {
+  const told = toldQuotas(context);
+  const quotas = told.quotas('10/d');
+  told.ask(quotas);
+  told.pass();
+  told.grant(() => ({ granted: 0, retryAfterMs: 8_000_000 }));
+  assert.equal(told.ask(quotas).result, 'refused');
+  told.reply({ type: 'changed', quota: quotas[0]?.id ?? '', tokens: 500, perMs: 86_400_000, burst: 500 });
+  assert.equal(told.ask(quotas).result, 'waits');
+  told.pass();
+  told.grant(() => ({ granted: 0, retryAfterMs: 8_000_000 }));
+  assert.equal(told.ask(told.quotas('1000/d')).result, 'waits');
+});
+
 test('what was drawn over a link that broke is used, but not given back over the next one', (context) => {
   const told = toldQuotas(context);
   const quotas = told.quotas('1000/s');
