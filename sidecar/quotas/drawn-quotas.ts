@@ -53,6 +53,11 @@ export class DrawnQuotas implements QuotaSource, Drawer {
   private readonly told = new Map<string, Told>();
   private readonly queued = new Set<DrawnAccount>();
   private readonly exact = new Map<Waiting, DrawnAccount[]>();
+  /**
+   * Not yet asked for at this control plane. Who draws nothing has to be known all the same: its share would be set
+   * aside as that of one who is away.
+   */
+  private readonly unknown = new Set<DrawnQuota>();
   private readonly pending = new Map<number, Pending>();
   /** In the order in which they came. */
   private readonly waiters = new Set<Waiting>();
@@ -155,6 +160,11 @@ export class DrawnQuotas implements QuotaSource, Drawer {
       this.exact.delete(waiter);
       this.drawExact(waiter, accounts, nowMs);
     }
+    for (const quota of this.unknown) {
+      if (this.pending.size >= MAX_UNANSWERED) return;
+      this.unknown.delete(quota);
+      this.probe(quota, nowMs);
+    }
   }
 
   private draw(accounts: readonly DrawnAccount[], nowMs: number): void {
@@ -162,8 +172,8 @@ export class DrawnQuotas implements QuotaSource, Drawer {
     const items: QuotaItem[] = [];
     for (const account of accounts) {
       const { quota, subject } = account;
-      const probes = quota.outage !== undefined;
-      if (probes && quota.probedMs !== nowMs) continue;
+      const probes = quota.probedMs === nowMs;
+      if (quota.outage !== undefined && !probes) continue;
       const item = account.item(nowMs) ?? (probes ? NOTHING : undefined);
       if (item === undefined) continue;
       const { want, back } = item;
@@ -222,13 +232,14 @@ export class DrawnQuotas implements QuotaSource, Drawer {
     if (reply.type === 'grants') this.onGrants(pending, reply.grants, nowMs);
     else {
       const detail = reply.type === 'outage' ? reply.detail : `the control plane refuses: ${reply.detail}`;
-      for (const { account } of pending.asked) this.lost(account.quota, detail, nowMs);
+      for (const { account, want } of pending.asked)
+        if (want > 0 || account.quota.outage !== undefined) this.lost(account.quota, detail, nowMs);
     }
     // What is granted for one request alone is there while they are woken, no longer.
     pending.waiter?.wake(nowMs);
     for (const { account } of pending.asked) account.wake(nowMs);
     for (const { account } of pending.asked) account.settle();
-    if (this.exact.size > 0) this.soon();
+    if (this.exact.size + this.unknown.size > 0) this.soon();
   }
 
   private onGrants({ asked, sentMs }: Pending, grants: readonly QuotaGrant[], nowMs: number): void {
@@ -303,6 +314,7 @@ export class DrawnQuotas implements QuotaSource, Drawer {
     for (const quota of this.quotas.values()) {
       quota.probedMs = Number.NEGATIVE_INFINITY;
       if (quota.outage !== undefined) this.probe(quota, nowMs);
+      else if (quota.sharers > 0) this.unknown.add(quota);
     }
     this.flush(nowMs);
   }

@@ -222,6 +222,44 @@ test('shares of a window: first of what was left, then never more than the windo
   assert.ok(times.length > 300, String(times.length));
 });
 
+test('who drew before and draws nothing now says to the next control plane that it is there', (context) => {
+  const told = toldQuotas(context);
+  const quotas = told.quotas('100/s');
+  told.ask(quotas);
+  told.pass();
+  told.grant(() => ({ granted: 1, sharers: 3 }));
+  told.quotas('100/s', 'shop/never-asked');
+  told.pass(10_000);
+  told.setOpen(false);
+  told.setOpen(true);
+  told.pass();
+  const { items, sharers, sharing } = told.sent.at(-1) ?? {};
+  assert.equal(told.sent.length, 2);
+  assert.deepEqual([items, sharers, sharing], [[{ ...items?.[0], want: 0, back: 0 }], 3, undefined]);
+  told.reply({ ...AWAY, id: told.unanswered.shift() ?? -1 });
+  assert.equal(told.ask(quotas).result, 'waits', 'it was asked for nothing');
+});
+
+test('who drew on many services before says so to the next control plane, no more at once than it takes', (context) => {
+  const told = toldQuotas(context);
+  for (let at = 0; at < 100; at++) {
+    told.ask(told.quotas('100/s', `shop/${at}`));
+    told.pass();
+    told.grant();
+  }
+  told.pass(1_000);
+  while (told.unanswered.length > 0) told.grant();
+  told.items();
+  told.setOpen(false);
+  told.setOpen(true);
+  assert.ok(told.unanswered.length <= 48, `${told.unanswered.length} at once`);
+  while (told.unanswered.length > 0) {
+    told.grant();
+    told.pass();
+  }
+  assert.equal(new Set(told.items().map(({ quota }) => quota)).size, 100);
+});
+
 test('what was told of one quota is said with each draw on the service: a store that forgot must know of this share', (context) => {
   const told = toldQuotas(context);
   const [first, second] = told.quotas('100/s; 200/s').map((quota) => [quota]);
