@@ -3,7 +3,7 @@ import type { RateLimit } from '../traffic-policy.ts';
 /** Leases are of about so many ms' worth. */
 export const LEASE_MS = 100;
 /** So long after it was granted at most, a token of mode `exact` is used: no request waits longer, in ms. */
-const EXACT_LAG_MS = 50;
+export const EXACT_LAG_MS = 50;
 /** Of a bucket, how much leases may take away from its burst. */
 const SHARE_OF_BURST = 0.2;
 /** Of a window, how much leases may make it longer. */

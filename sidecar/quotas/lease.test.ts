@@ -355,6 +355,19 @@ test('exact: a caller that has used up its quota keeps nobody from another that 
   assert.equal(told.ask(quotas.slice(1)).result, 'waits');
 });
 
+test('exact: what was granted before a process stood still is not used after it', (context) => {
+  const told = toldQuotas(context);
+  const quotas = told.quotas('1000/s exact');
+  const asked = told.ask(quotas);
+  told.pass();
+  const late = context.mock.method(performance, 'now', () => told.now() + 60);
+  told.grant(() => ({ granted: 1, lifeMs: 0 }));
+  late.mock.restore();
+  assert.equal(asked.result, 'waits');
+  told.pass(50);
+  assert.equal(asked.result, 'refused');
+});
+
 test('exact: no more messages are out at once than a control plane takes', (context) => {
   const told = toldQuotas(context);
   const quotas = told.quotas('1000/s exact');

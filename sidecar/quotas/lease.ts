@@ -1,4 +1,5 @@
 import type { QuotaGrant, QuotaItem } from '../../protocol/quotas/messages.ts';
+import { EXACT_LAG_MS } from '../../protocol/quotas/quota-terms.ts';
 import { HAS, type Look, REFUSED } from './account.ts';
 import { DrawnAccount } from './drawn-account.ts';
 
@@ -127,7 +128,9 @@ export class Lease extends DrawnAccount {
     const { connection } = quota.drawer;
     if (lifeMs === 0 || quota.exact) {
       quota.servedExact = true;
-      this.instant += granted;
+      // Of a process that stood still: the store has reckoned with use up to then.
+      if (nowMs - sentMs > EXACT_LAG_MS) this.giveBack(granted, connection);
+      else this.instant += granted;
       return;
     }
     this.lifeMs = lifeMs;
