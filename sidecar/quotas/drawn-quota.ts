@@ -8,6 +8,9 @@ import { Places } from './places.ts';
 import { QuotaNumbers } from './quota-numbers.ts';
 import { Subjects } from './subjects.ts';
 
+/** After so long without a request nobody needs to know whether the store is back, in ms. */
+export const UNUSED_MS = 5_000;
+
 /** What accounts ask of the one who speaks to the store. */
 export interface Drawer {
   /** Counts connections to the store: what was drawn by one before cannot be given back by this one. */
@@ -120,10 +123,11 @@ export class DrawnQuota implements Quota {
     return sinceMs + SHARE_AFTER_MS;
   }
 
-  /** Its share of an outage is in use. */
+  /** Its share of an outage is in use. What is no quota any more is never heard of again, and not used either. */
   isSharing(nowMs: number): boolean {
-    const { outage, limit } = this;
-    return limit.onOutage === 'share' && outage !== undefined && nowMs >= this.shareFromMs(outage);
+    const { outage, limit, usedMs } = this;
+    if (limit.onOutage !== 'share' || outage === undefined) return false;
+    return nowMs >= this.shareFromMs(outage) && nowMs - usedMs < UNUSED_MS;
   }
 
   /** Its numbers are others now. */

@@ -8,7 +8,7 @@ import { quotaIds } from '../../protocol/quotas/quota-id.ts';
 import type { RateLimit } from '../../protocol/traffic-policy.ts';
 import { ASKS, type Quota, type QuotaSource, type Waiting } from './account.ts';
 import type { DrawnAccount } from './drawn-account.ts';
-import { type Drawer, DrawnQuota, type Told } from './drawn-quota.ts';
+import { type Drawer, DrawnQuota, type Told, UNUSED_MS } from './drawn-quota.ts';
 import type { QuotaLink } from './quota-link.ts';
 
 /** No request waits longer for the store, in ms: 50 with what a busy process may be late. */
@@ -22,8 +22,6 @@ const FORGET_EVERY = 40;
  */
 const PROBE_MS = 250;
 const FIRST_PROBE_MS = 25;
-/** After so long nobody needs to know. */
-const UNUSED_MS = 5_000;
 /** A control plane takes no more than 64. */
 const MAX_UNANSWERED = 48;
 const NO_ANSWER = `the store of quotas did not answer within ${MAX_WAIT_MS} ms`;

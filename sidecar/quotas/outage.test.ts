@@ -77,6 +77,19 @@ test('share: as long as it is in use each draw says so, so that the store sets i
   assert.equal(said().at(-1), false);
 });
 
+test('share: a quota that is no more while its store is away says nothing of those that took its place', (context) => {
+  const gone = lost(context, '100/s burst 40');
+  const { told } = gone;
+  admitted(gone, 2_000);
+  const instead = told.quotas('window 100/s');
+  told.pass(10_000);
+  while (told.unanswered.length > 0) told.reply({ ...AWAY, id: told.unanswered.shift() ?? -1 });
+  told.ask(instead);
+  told.pass();
+  assert.deepEqual(told.sent.at(-1)?.items[0]?.quota, instead[0]?.id);
+  assert.equal(told.sent.at(-1)?.sharing, undefined);
+});
+
 test('share: who was never told how many share lets in nobody', (context) => {
   const told = toldQuotas(context);
   const quotas = told.quotas('100/s');
