@@ -51,7 +51,7 @@ const draw = z.strictObject({
   exact: z.boolean().default(false),
   /** What the last grant of this service said of `sharers`: a store that forgot may not give the shares of others away. */
   sharers: z.int().min(1).optional(),
-  /** It is on its share of an outage until this is answered: the share stays set aside until a draw comes that does not say so. */
+  /** It is on its share of an outage, or soon will be, until this is answered: the share stays set aside until a draw comes that does not say so. */
   sharing: z.boolean().optional(),
   items: z.array(item).min(1).max(MAX_ITEMS),
 });

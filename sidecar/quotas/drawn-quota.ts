@@ -1,5 +1,5 @@
 import type { QuotaGrant } from '../../protocol/quotas/messages.ts';
-import { SHARE_AFTER_MS } from '../../protocol/quotas/presence.ts';
+import { ABSENT_MS, SHARE_AFTER_MS } from '../../protocol/quotas/presence.ts';
 import type { RateLimit } from '../../protocol/traffic-policy.ts';
 import type { Account, Quota, Waiting } from './account.ts';
 import type { DrawnAccount } from './drawn-account.ts';
@@ -123,11 +123,15 @@ export class DrawnQuota implements Quota {
     return sinceMs + SHARE_AFTER_MS;
   }
 
-  /** Its share of an outage is in use. What is no quota any more is never heard of again, and not used either. */
+  /**
+   * Its share of an outage is in use, or will be before the store could find out by itself that this sidecar is absent:
+   * what asks in vain may reach the store, and would be a contact. What is no quota any more is never heard of again, and not used
+   * either.
+   */
   isSharing(nowMs: number): boolean {
     const { outage, limit, usedMs } = this;
     if (limit.onOutage !== 'share' || outage === undefined) return false;
-    return nowMs >= this.shareFromMs(outage) && nowMs - usedMs < UNUSED_MS;
+    return nowMs >= outage.sinceMs + ABSENT_MS && nowMs - usedMs < UNUSED_MS;
   }
 
   /** Its numbers are others now. */

@@ -57,12 +57,14 @@ test('share: nobody until others count this sidecar as away, then its part of th
   assert.ok(within >= 48 && within <= 50, `${within} in a second at 50/s`);
 });
 
-test('share: as long as it is in use each draw says so, so that the store sets it aside, and none after an answer', (context) => {
+test('share: as long as it is in use, and before it begins, each draw says so, so that the store sets it aside, and none after an answer', (context) => {
   const gone = lost(context, '100/s burst 40');
   const { told, quotas } = gone;
   const said = () => told.sent.map(({ sharing }) => sharing === true);
-  admitted(gone, 1400);
-  assert.ok(said().length > 2 && !said().includes(true), 'it has not begun');
+  admitted(gone, 590);
+  assert.ok(said().length > 2 && !said().includes(true), 'until then the store would notice by itself');
+  admitted(gone, 500);
+  assert.equal(said().at(-1), true);
   const before = said().length;
   admitted(gone, 600);
   assert.ok(said().length > before);
