@@ -151,7 +151,8 @@ async function withFleet(
   const usual = { dir: own, sidecars, workers, controlPlanes, limit: `${rate}/s` };
   const fleet = await Fleet.start({ ...usual, ...options });
   open.push(fleet);
-  await fleet.run(1_500, equal(1.2)); // a store without memory gives nothing at first
+  // A store without memory gives nothing at first, and of an estimate nothing for two more windows.
+  await fleet.run(3_500, equal(1.2));
   await body(fleet);
   await closeLast();
 }
