@@ -3,6 +3,7 @@ import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { relative, resolve } from 'node:path';
 import { run } from 'node:test';
+import { inspect } from 'node:util';
 import { type Leftover, leftovers, MARK } from './leftovers.ts';
 import { CLUSTER_PREREQUISITES, ensurePrerequisites } from './prerequisites.ts';
 
@@ -199,7 +200,7 @@ function shown(file: string | undefined): string {
 }
 
 function reason(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return error instanceof Error ? (error.stack ?? error.message) : inspect(error);
 }
 
 function seconds(ms: number): string {
