@@ -37,7 +37,14 @@ import type { Mirroring, RequestCopy } from './mirroring.ts';
 import { type Overload, overloaded } from './overload.ts';
 import { leavesChunks, RequestBody } from './request-body.ts';
 import { newRequestId, takeRequestId } from './request-id.ts';
-import { attemptFields, type RequestMarks, takeMarks, UNMARKED } from './request-marks.ts';
+import {
+  attemptFields,
+  EDGE_LINE,
+  type RequestMarks,
+  takeEdge,
+  takeMarks,
+  UNMARKED,
+} from './request-marks.ts';
 import {
   failureOf,
   faultCause,
@@ -63,7 +70,7 @@ export interface RelayHost {
   readonly retryChain: RetryChain;
   /** Tunnels that are open, to be told when this proxy goes. */
   readonly tunnels: Set<{ drainTunnel(): void }>;
-  /** Whether callers are told the words of a reason, or its code only. */
+  /** Whether callers are told the words of a reason, or as strangers its code only. */
   readonly tellsAll: boolean;
   /** A request id that a caller sent is kept. */
   readonly trustsRequestId: boolean;
@@ -138,6 +145,8 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
   /** The response is gRPC: its status may follow its messages. */
   private answersGrpc = false;
   private marks: RequestMarks = UNMARKED;
+  /** The caller is told the words of a reason, or its code only. */
+  private tellsAll: boolean;
   /** Header lines that every attempt sends. */
   private sharedFields = '';
   private deadlineMs = NO_DEADLINE;
@@ -155,6 +164,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
 
   constructor(host: RelayHost, downstream: Downstream, head: MessageHead) {
     this.host = host;
+    this.tellsAll = host.tellsAll;
     this.connection = downstream;
     this.downstream = downstream;
     this.head = head;
@@ -184,6 +194,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     const { exchange, host } = this;
     const believed = host.kind === 'outbound' || (host.kind === 'inbound' && exchange.mtls);
     const own = takeMarks(exchange, believed);
+    this.tellsAll = host.tellsAll && !(host.kind === 'inbound' && takeEdge(exchange));
     this.marks = host.kind === 'outbound' ? host.retryChain.marksOf(exchange, own) : own;
     if (host.kind === 'inbound') host.retryChain.begin(exchange, this.marks);
   }
@@ -414,10 +425,11 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
 
   fieldsFor(endpoint: Endpoint | undefined): string {
     const { exchange, marks, deadlineMs } = this;
+    const edge = this.host.kind === 'gateway' && endpoint?.mtls === true ? EDGE_LINE : '';
     const plain = deadlineMs === NO_DEADLINE && marks === UNMARKED && exchange.attempts.length === 1;
-    if (plain) return this.sharedFields;
+    if (plain) return this.sharedFields + edge;
     const toMesh = this.host.kind === 'inbound' || endpoint?.mtls === true;
-    return this.sharedFields + attemptFields(exchange, marks, deadlineMs, toMesh);
+    return this.sharedFields + edge + attemptFields(exchange, marks, deadlineMs, toMesh);
   }
 
   onConnectFailed(failure: ConnectFailure): void {
@@ -625,7 +637,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     const tunnel = this.switches(status);
     this.phase = tunnel ? TUNNEL : RESPONDING;
     this.answersGrpc = exchange.grpc && isGrpc(head);
-    const { tellsAll } = this.host;
+    const { tellsAll } = this;
     // Nor are strangers told of retries that another hop has made.
     if (!tellsAll) head.remove(RETRIED_FIELD);
     const told = tellsAll && exchange.attempts.length > 1 ? retriedFields(exchange, head) : '';
@@ -895,7 +907,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     if (exchange.grpc) exchange.grpcStatus = grpcStatusOf(answer);
     this.finish(performance.now());
     // gRPC has a place for bad news after the messages.
-    if (this.answersGrpc) downstream.responseEnd(grpcTrailers(answer, this.host.tellsAll));
+    if (this.answersGrpc) downstream.responseEnd(grpcTrailers(answer, this.tellsAll));
     else downstream.abort();
   }
 
@@ -908,7 +920,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     this.dropUpstream();
     this.phase = RESPONDING;
     if (exchange.grpc) exchange.grpcStatus = grpcStatusOf(answer);
-    const { status, fields, body } = localResponse(exchange, answer, this.host.tellsAll);
+    const { status, fields, body } = localResponse(exchange, answer, this.tellsAll);
     this.finish(performance.now());
     this.downstream.respondLocally(status, fields, body);
   }

@@ -4,6 +4,10 @@ import { deadlineLine, grpcAskedMs, NO_DEADLINE, TIMEOUT_FIELD, timeoutFieldMs }
 /** Which attempt this is at the hop that makes attempts, from 2 on (as Envoy's x-envoy-attempt-count). */
 const ATTEMPT_FIELD = 'tulle-attempt';
 
+/** A request of a stranger: a gateway says so to the service's sidecar. */
+const EDGE_FIELD = 'tulle-edge';
+export const EDGE_LINE = `${EDGE_FIELD}: 1\r\n`;
+
 /** What the mesh says of a request's way so far. */
 export interface RequestMarks {
   /** Which attempt of a caller it is; 1: the first, or nobody says. */
@@ -28,6 +32,16 @@ export function takeMarks({ head, startMs, grpc }: Exchange, believed: boolean):
   const leftMs = Math.min(timeoutFieldMs(timeout), grpc ? grpcAskedMs(head) : NO_DEADLINE);
   if (leftMs === NO_DEADLINE && attempt === undefined) return UNMARKED;
   return { attempt: attemptOf(attempt), deadlineMs: startMs + leftMs };
+}
+
+/**
+ * Whether the request is a stranger's, by the word of a gateway, which is taken out. Who says so itself is told less, so anybody is
+ * believed.
+ */
+export function takeEdge({ head }: Exchange): boolean {
+  if (head.get(EDGE_FIELD) === undefined) return false;
+  head.remove(EDGE_FIELD);
+  return true;
 }
 
 function attemptOf(value: string | undefined): number {

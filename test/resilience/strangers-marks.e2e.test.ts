@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import { type TestContext, test } from 'node:test';
+import { request } from 'undici';
+import { deadAddress } from '../fixture/free-port.ts';
 import { meshProcesses } from '../fixture/mesh-pair.ts';
 import { askHttp1 } from '../fixture/two-ways.ts';
 import { until } from '../fixture/wait.ts';
@@ -170,5 +172,26 @@ test(
     const config = await (await fetch(`http://${gatewayAdmin}/config`)).text();
     assert.match(config, /"address"/);
     assert.doesNotMatch(config, /"circuit"/, 'five failures in a row would be told there');
+  },
+);
+
+test(
+  "a stranger who looks for addresses behind a gateway is told by no service's sidecar where its application is",
+  LIMIT,
+  async (context) => {
+    const application = await deadAddress();
+    const called = { name: 'app', application, annotations: {} };
+    const { gateway } = await meshProcesses(context, called, { gateway: true });
+    const { body, statusCode } = await request(`http://${gateway}/`, { headers: { host: 'app.shop' } });
+    const text = await body.text();
+    assert.equal(statusCode, 503);
+    assert.equal(JSON.parse(text).code, 'connect-failed');
+    const session = await openSession(context, gateway);
+    const http2 = await ask(session, {});
+    const call = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' };
+    const grpc = await ask(session, call, Buffer.alloc(5));
+    assert.equal(grpc.headers['grpc-status'], String(UNAVAILABLE));
+    for (const told of [text, String(http2.body), JSON.stringify([grpc.headers, grpc.trailers])])
+      assert.doesNotMatch(told, /127\.0\.0\.1|ECONNREFUSED/);
   },
 );
