@@ -2,10 +2,13 @@ import type { RateLimit } from '../traffic-policy.ts';
 
 /** Leases are of about so many ms' worth. */
 export const LEASE_MS = 100;
-/** So long after it was granted at most, a token of mode `exact` is used: no request waits longer, in ms. */
-export const EXACT_LAG_MS = 50;
-/** Of a bucket, how much leases may take away from its burst. */
+/** What lives shorter may have ended before its answer is there, in ms: then tokens are drawn one by one, for who waits. */
+const LEAST_LEASE_MS = 20;
+/** So long after it was asked for at most, a token that was drawn for one request is used, in ms. */
+export const EXACT_LAG_MS = 30;
+/** Of a bucket, how much leases may take away from its burst, and how much tokens that are drawn one by one. */
 const SHARE_OF_BURST = 0.2;
+const EXACT_SHARE_OF_BURST = 0.5;
 /** Of a window, how much leases may make it longer. */
 const SHARE_OF_WINDOW = 0.02;
 /** Parts of a window that are counted apart. */
@@ -47,23 +50,23 @@ export function quotaTerms(limit: RateLimit): QuotaTerms {
     return { algorithm, capacity: tokens, lifeMs: PLACES_MS, ...none };
   }
   const rate = tokens / perMs;
-  const most = limit.mode === 'exact' ? EXACT_LAG_MS : LEASE_MS;
+  const exact = limit.mode === 'exact';
   if (algorithm === 'token-bucket') {
-    const lagMs = Math.min(most, (SHARE_OF_BURST * burst) / rate);
-    const kept = burst - rate * lagMs;
-    const lifeMs = limit.mode === 'exact' || kept < 1 ? 0 : lagMs;
+    const leaseMs = Math.min(LEASE_MS, (SHARE_OF_BURST * burst) / rate);
+    const leases = !exact && leaseMs >= LEAST_LEASE_MS && burst - rate * leaseMs >= 1;
+    const lagMs = leases ? leaseMs : Math.min(EXACT_LAG_MS, (EXACT_SHARE_OF_BURST * burst) / rate);
     return {
       algorithm,
-      capacity: Math.max(1, kept),
+      capacity: Math.max(1, burst - rate * lagMs),
       burst,
       rate,
       windowMs: 0,
       granuleMs: 0,
-      lifeMs,
+      lifeMs: leases ? lagMs : 0,
       returnMs: lagMs,
     };
   }
-  const lagMs = Math.min(most, SHARE_OF_WINDOW * perMs);
+  const lagMs = exact ? EXACT_LAG_MS : Math.min(LEASE_MS, SHARE_OF_WINDOW * perMs);
   return {
     algorithm,
     capacity: tokens,
@@ -71,8 +74,8 @@ export function quotaTerms(limit: RateLimit): QuotaTerms {
     rate,
     windowMs: perMs + lagMs,
     granuleMs: Math.max(1, perMs / GRANULES),
-    lifeMs: limit.mode === 'exact' ? 0 : lagMs,
+    lifeMs: exact ? 0 : lagMs,
     // A short life ends before what is left of it can be given back, and what was not used need not count.
-    returnMs: most,
+    returnMs: exact ? EXACT_LAG_MS : LEASE_MS,
   };
 }
