@@ -4,13 +4,34 @@ import type { RateLimit } from '../../protocol/traffic-policy.ts';
 export interface LocalBucket {
   /** How many there are now. */
   left(nowMs: number): number;
-  take(nowMs: number): void;
+  /** `count`: one, or what was used of the numbers that the limit had before. */
+  take(nowMs: number, count?: number): void;
   /** One that was taken is free again: of concurrency only. */
   release(): void;
   /** How long until there is one, when there is none; 0: nobody knows. */
   nextMs(nowMs: number): number;
   /** How long until it is as if it had never been used. */
   wholeMs(nowMs: number): number;
+}
+
+/** What a limit has when nothing was used of it. */
+function capacityOf({ algorithm, tokens, burst }: RateLimit): number {
+  return algorithm === 'token-bucket' ? burst : tokens;
+}
+
+/** A bucket of a limit that has other numbers now: what was used of the old ones is used of these, as if just now. */
+export function changedBucket(
+  bucket: LocalBucket,
+  before: RateLimit,
+  now: RateLimit,
+  nowMs: number,
+): LocalBucket {
+  const used = Math.ceil(capacityOf(before) - bucket.left(nowMs) - 1e-6);
+  const changed = localBucket(now);
+  // Places in use are so, whatever the limit is now.
+  const most = now.algorithm === 'concurrency' ? used : Math.min(used, capacityOf(now));
+  if (most > 0) changed.take(nowMs, most);
+  return changed;
 }
 
 /** By the same semantics as the store of a control plane. */
@@ -42,8 +63,8 @@ class TokenBucket implements LocalBucket {
     return this.burst - Math.max(0, this.fullMs - nowMs) / this.everyMs;
   }
 
-  take(nowMs: number): void {
-    this.fullMs = Math.max(this.fullMs, nowMs) + this.everyMs;
+  take(nowMs: number, count = 1): void {
+    this.fullMs = Math.max(this.fullMs, nowMs) + count * this.everyMs;
   }
 
   release(): void {}
@@ -78,9 +99,11 @@ class SlidingWindow implements LocalBucket {
     return left;
   }
 
-  take(nowMs: number): void {
-    this.times[this.at] = nowMs;
-    this.at = (this.at + 1) % this.times.length;
+  take(nowMs: number, count = 1): void {
+    for (let taken = 0; taken < count; taken++) {
+      this.times[this.at] = nowMs;
+      this.at = (this.at + 1) % this.times.length;
+    }
   }
 
   release(): void {}
@@ -116,11 +139,11 @@ class SlottedWindow implements LocalBucket {
     return this.tokens - this.used;
   }
 
-  take(nowMs: number): void {
+  take(nowMs: number, count = 1): void {
     this.advance(nowMs);
     const at = this.slot % this.counts.length;
-    this.counts[at] = (this.counts[at] ?? 0) + 1;
-    this.used++;
+    this.counts[at] = (this.counts[at] ?? 0) + count;
+    this.used += count;
   }
 
   release(): void {}
@@ -176,9 +199,9 @@ class SlidingEstimate implements LocalBucket {
     return this.tokens - this.current - this.previous * (1 - gone);
   }
 
-  take(nowMs: number): void {
+  take(nowMs: number, count = 1): void {
     this.advance(nowMs);
-    this.current++;
+    this.current += count;
   }
 
   release(): void {}
@@ -221,8 +244,8 @@ class Concurrency implements LocalBucket {
     return this.tokens - this.inUse;
   }
 
-  take(): void {
-    this.inUse++;
+  take(_nowMs: number, count = 1): void {
+    this.inUse += count;
   }
 
   release(): void {

@@ -95,14 +95,37 @@ test('parts of several processes are the quota together', () => {
   }
 });
 
-test('a quota that stays keeps what was used of it, one with other numbers begins anew', () => {
-  const source = new LocalQuotas();
-  const take = (text: string) => {
-    const account = source.quotasOf('t/a', limitsOf(text))[0]?.account('web', 1000);
-    const had = account?.look(1000) === HAS;
-    if (had) account?.take(1000);
-    return had;
-  };
-  assert.deepEqual([take('1/h'), take('1/h'), take('2/h burst 1')], [true, false, true]);
-  assert.equal([...source.all()].length, 1);
+test('a quota keeps what was used of it, also when it has other numbers: who changes it often lets in no more', () => {
+  for (const [kind, one, more] of [
+    ['token-bucket', '100/h burst 100', '100/h burst 101'],
+    ['sliding-window', 'window 100/h', 'window 101/h'],
+    ['large window', 'window 400/h', 'window 401/h'],
+    ['sliding-estimate', 'estimate 100/h', 'estimate 101/h'],
+    ['concurrency', 'concurrent 50', 'concurrent 51'],
+  ] as const) {
+    const source = new LocalQuotas();
+    let admitted = 0;
+    const takeAll = (text: string) => {
+      const nowMs = performance.now();
+      const account = source.quotasOf('t/a', limitsOf(text))[0]?.account('web', nowMs);
+      for (; account?.look(nowMs) === HAS; admitted++) account.take(nowMs);
+      return account;
+    };
+    takeAll(one);
+    const all = admitted;
+    takeAll(one);
+    assert.equal(admitted, all, `${kind}: as before`);
+    takeAll(more);
+    assert.equal(admitted, all + 1, `${kind}: one more`);
+    const account = takeAll(one);
+    assert.equal(admitted, all + 1, `${kind}: one fewer`);
+    assert.equal([...source.all()].length, 1);
+    if (kind !== 'concurrency') continue;
+    account?.release(performance.now());
+    takeAll(one);
+    assert.equal(admitted, all + 1, '50 of 50 are in use');
+    account?.release(performance.now());
+    takeAll(one);
+    assert.equal(admitted, all + 2);
+  }
 });

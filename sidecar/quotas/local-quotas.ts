@@ -1,7 +1,7 @@
 import { quotaIds } from '../../protocol/quotas/quota-id.ts';
 import type { RateLimit } from '../../protocol/traffic-policy.ts';
 import { type Account, HAS, type Look, type Quota, type QuotaSource, REFUSED } from './account.ts';
-import { type LocalBucket, localBucket } from './local-buckets.ts';
+import { changedBucket, type LocalBucket, localBucket } from './local-buckets.ts';
 import { QuotaNumbers } from './quota-numbers.ts';
 import { type Kept, Subjects } from './subjects.ts';
 
@@ -11,6 +11,9 @@ export interface WorkerPlace {
   readonly number: number;
   readonly of: number;
 }
+
+/** What sums of parts of a token may be off. */
+const ROUNDED = 1e-6;
 
 const ALONE: WorkerPlace = { number: 1, of: 1 };
 
@@ -29,13 +32,11 @@ export class LocalQuotas implements QuotaSource {
   quotasOf(service: string, limits: readonly RateLimit[]): readonly Quota[] {
     return quotaIds(service, limits).map((id, index) => {
       const limit = limits[index] as RateLimit; // one id for each limit
-      const known = this.quotas.get(id);
-      if (known?.isOf(limit)) {
-        known.limit = limit;
-        return known;
-      }
-      const quota = new LocalQuota(id, limit, this.place);
-      this.quotas.set(id, quota);
+      let quota = this.quotas.get(id);
+      if (quota === undefined) {
+        quota = new LocalQuota(id, limit, this.place);
+        this.quotas.set(id, quota);
+      } else quota.change(limit, performance.now());
       return quota;
     });
   }
@@ -60,12 +61,25 @@ class LocalQuota implements Quota {
   limit: RateLimit;
   readonly numbers = new QuotaNumbers();
   private readonly subjects: Subjects<LocalAccount>;
+  private readonly place: WorkerPlace;
+  /** Of the limit, what is this process's. */
+  private part: RateLimit;
 
   constructor(id: string, limit: RateLimit, place: WorkerPlace) {
     this.id = id;
     this.limit = limit;
-    const part = partOf(limit, place);
-    this.subjects = new Subjects((subject) => new LocalAccount(this, subject, localBucket(part)));
+    this.place = place;
+    this.part = partOf(limit, place);
+    this.subjects = new Subjects((subject) => new LocalAccount(this, subject, localBucket(this.part)));
+  }
+
+  change(limit: RateLimit, nowMs: number): void {
+    const before = this.part;
+    const isSame = this.limit.tokens === limit.tokens && this.limit.burst === limit.burst;
+    this.limit = limit;
+    if (isSame) return;
+    this.part = partOf(limit, this.place);
+    for (const account of this.subjects.all()) account.change(before, this.part, nowMs);
   }
 
   account(subject: string, nowMs: number): Account {
@@ -77,11 +91,6 @@ class LocalQuota implements Quota {
   held(): number {
     return 0;
   }
-
-  /** Whether what was used of it is what was used of `limit`. */
-  isOf({ tokens, burst }: RateLimit): boolean {
-    return this.limit.tokens === tokens && this.limit.burst === burst;
-  }
 }
 
 class LocalAccount implements Account, Kept {
@@ -90,12 +99,16 @@ class LocalAccount implements Account, Kept {
   readonly exact = false;
   readonly outage = '';
   usedMs = 0;
-  private readonly bucket: LocalBucket;
+  private bucket: LocalBucket;
 
   constructor(quota: LocalQuota, subject: string, bucket: LocalBucket) {
     this.quota = quota;
     this.subject = subject;
     this.bucket = bucket;
+  }
+
+  change(before: RateLimit, now: RateLimit, nowMs: number): void {
+    this.bucket = changedBucket(this.bucket, before, now, nowMs);
   }
 
   look(nowMs: number): Look {
@@ -104,7 +117,7 @@ class LocalAccount implements Account, Kept {
   }
 
   lookAgain(nowMs: number): Look {
-    return this.bucket.left(nowMs) >= 1 ? HAS : REFUSED;
+    return this.bucket.left(nowMs) >= 1 - ROUNDED ? HAS : REFUSED;
   }
 
   take(nowMs: number): void {
