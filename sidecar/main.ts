@@ -36,7 +36,6 @@ import { type Log, SILENT } from './log.ts';
 import { returnMemory } from './memory-return.ts';
 import { openIdentity } from './open-identity.ts';
 import type { Addresses, DataPlaneView, RunningSidecar, SidecarOptions } from './options.ts';
-import { nodeName } from './quotas/node-name.ts';
 import { openQuotas, Quotas } from './quotas/quotas.ts';
 import { policyOfService } from './routing/inbound-policy.ts';
 import { RunningServices } from './routing/services.ts';
@@ -132,8 +131,8 @@ class Sidecar implements RunningSidecar {
     if (this.identity !== undefined) this.mtls = await import('./listeners/mtls-parts.ts');
     const whole = file ?? (await this.connectSubscription());
     const { worker, gatewayName } = this.options;
-    const node = nodeName(ownAddresses(this.options));
-    this.quotas = await openQuotas(this.sessions, { worker, node, gatewayName }, this.log);
+    const addresses = ownAddresses(this.options);
+    this.quotas = await openQuotas(this.sessions, { worker, addresses, gatewayName }, this.log);
     // Before the session that they are drawn by: what is left over is given back.
     this.closers.unshift(() => this.quotas.close());
     const shared = worker === undefined ? whole : sharedOut(whole, worker.of);

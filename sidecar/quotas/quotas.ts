@@ -1,6 +1,6 @@
 import type { Log } from '../log.ts';
 import type { Quota, QuotaSource } from './account.ts';
-import type { ControlSessions, QuotaNode } from './control-plane-link.ts';
+import type { ControlSessions } from './control-plane-link.ts';
 import { LocalQuotas, type WorkerPlace } from './local-quotas.ts';
 import type { QuotaNumbers } from './quota-numbers.ts';
 
@@ -31,15 +31,26 @@ export class Quotas {
   }
 }
 
+/** Whose quotas these are. */
+interface QuotaHolder {
+  readonly worker?: WorkerPlace | undefined;
+  /** Where it alone can listen, as in node-name.ts. */
+  readonly addresses: readonly string[];
+  /** `namespace/name` of the Gateway whose proxy this is. */
+  readonly gatewayName?: string | undefined;
+}
+
 /** Quotas drawn from control planes, or kept here. What only the former needs is loaded only there. */
 export async function openQuotas(
   sessions: ControlSessions | undefined,
-  { worker, ...node }: QuotaNode & { worker?: WorkerPlace | undefined },
+  { worker, addresses, gatewayName }: QuotaHolder,
   log: Log,
 ): Promise<Quotas> {
   const own = new LocalQuotas(worker);
   if (sessions === undefined) return new Quotas(own);
   const { openQuotaLink } = await import('./control-plane-link.ts');
   const { DrawnQuotas } = await import('./drawn-quotas.ts');
+  const { nodeName } = await import('./node-name.ts');
+  const node = { node: nodeName(addresses), gatewayName };
   return new Quotas(own, new DrawnQuotas(() => openQuotaLink(sessions, node, log)));
 }
