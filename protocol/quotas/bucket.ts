@@ -10,7 +10,9 @@ export interface Bucket {
   debit(count: number): void;
   /** Credits tokens that were debited at `drawnMs` and not used. */
   giveBack(count: number, drawnMs: number): void;
-  /** How long until `count` are free when nobody draws, in ms. */
+  /** More may be allowed after so long, whatever was used, in ms: others come back. */
+  readonly allowedMs: number;
+  /** How long until `count` are free of what is allowed now when nobody draws, in ms. */
   waitMs(count: number): number;
   /** How long until it is as if never used, in ms. */
   resetMs(): number;

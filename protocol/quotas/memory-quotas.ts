@@ -288,7 +288,7 @@ function grant(
   }
   if (count > 0) bucket.debit(count);
   const pause = exact || count === want ? 0 : pauseMs(want - count, terms, drawer.sharers);
-  const waitMs = count > 0 || want === 0 ? 0 : bucket.waitMs(exact ? want : 1);
+  const waitMs = count > 0 || want === 0 ? 0 : Math.min(bucket.waitMs(exact ? want : 1), bucket.allowedMs);
   const retryAfterMs = Math.max(pause, waitMs);
   return { granted: count, lifeMs, retryAfterMs, remaining: bucket.free(), resetMs: bucket.resetMs() };
 }

@@ -15,8 +15,7 @@ export class SlidingEstimate implements Bucket {
   /** Of the current window, the part that is over. */
   private over = 0;
   private allowed = 0;
-  /** More may be allowed after so long. */
-  private allowedMs = Number.POSITIVE_INFINITY;
+  allowedMs = Number.POSITIVE_INFINITY;
   private windowMs = 1;
 
   refresh(terms: QuotaTerms, presence: Pick<Presence, 'part' | 'spans'>, nowMs: number): void {
@@ -48,11 +47,6 @@ export class SlidingEstimate implements Bucket {
   }
 
   waitMs(count: number): number {
-    return Math.min(this.usedMs(count), this.allowedMs);
-  }
-
-  /** How long until `count` are free of what is allowed now. */
-  private usedMs(count: number): number {
     if (this.free() >= count) return 0;
     const left = (1 - this.over) * this.windowMs;
     const most = this.allowed - count;

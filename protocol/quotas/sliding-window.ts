@@ -13,8 +13,7 @@ export class SlidingWindow implements Bucket {
   private granules: Granule[] = [];
   private sum = 0;
   private allowed = 0;
-  /** More may be allowed after so long. */
-  private allowedMs = Number.POSITIVE_INFINITY;
+  allowedMs = Number.POSITIVE_INFINITY;
   private nowMs = 0;
   private windowMs = 0;
   private granuleMs = 1;
@@ -56,11 +55,6 @@ export class SlidingWindow implements Bucket {
   }
 
   waitMs(count: number): number {
-    return Math.min(this.usedMs(count), this.allowedMs);
-  }
-
-  /** How long until `count` are free of what is allowed now. */
-  private usedMs(count: number): number {
     let missing = count - this.free();
     if (missing <= 0) return 0;
     for (const granule of this.granules) {

@@ -13,6 +13,8 @@ import type { QuotaTerms } from './quota-terms.ts';
  * the bucket is emptier: else one that filled up meanwhile would hold the returned tokens twice.
  */
 export class TokenBucket implements Bucket {
+  /** It fills by itself: `waitMs` says all. */
+  readonly allowedMs = Number.POSITIVE_INFINITY;
   private level = Number.POSITIVE_INFINITY;
   private atMs = -1e15; // not -Infinity: nothing times it is no number
   /** When it was debited for the first time after a rest. */
