@@ -14,6 +14,9 @@ export interface LocalBucket {
   wholeMs(nowMs: number): number;
 }
 
+/** What sums of parts of a token may be off. */
+export const ROUNDED = 1e-6;
+
 /** What a limit has when nothing was used of it. */
 function capacityOf({ algorithm, tokens, burst }: RateLimit): number {
   return algorithm === 'token-bucket' ? burst : tokens;
@@ -26,7 +29,7 @@ export function changedBucket(
   now: RateLimit,
   nowMs: number,
 ): LocalBucket {
-  const used = Math.ceil(capacityOf(before) - bucket.left(nowMs) - 1e-6);
+  const used = Math.ceil(capacityOf(before) - bucket.left(nowMs) - ROUNDED);
   const changed = localBucket(now);
   // Places in use are so, whatever the limit is now.
   const most = now.algorithm === 'concurrency' ? used : Math.min(used, capacityOf(now));

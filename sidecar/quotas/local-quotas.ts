@@ -1,7 +1,7 @@
 import { quotaIds } from '../../protocol/quotas/quota-id.ts';
 import type { RateLimit } from '../../protocol/traffic-policy.ts';
 import { type Account, HAS, type Look, type Quota, type QuotaSource, REFUSED } from './account.ts';
-import { changedBucket, type LocalBucket, localBucket } from './local-buckets.ts';
+import { changedBucket, type LocalBucket, localBucket, ROUNDED } from './local-buckets.ts';
 import { QuotaNumbers } from './quota-numbers.ts';
 import { type Kept, Subjects } from './subjects.ts';
 
@@ -11,9 +11,6 @@ export interface WorkerPlace {
   readonly number: number;
   readonly of: number;
 }
-
-/** What sums of parts of a token may be off. */
-const ROUNDED = 1e-6;
 
 const ALONE: WorkerPlace = { number: 1, of: 1 };
 
