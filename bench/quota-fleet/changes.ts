@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { limitOf } from '../../protocol/quotas/limits.fixture.ts';
 import type { Demand } from './demand.ts';
-import { type Fleet, limitOf } from './fleet.ts';
+import type { Fleet } from './fleet.ts';
 import { quantile, type Row, rowOf } from './row.ts';
 
 const ROUNDS = 6;

@@ -4,7 +4,7 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { openAuthority } from '../../control-plane/authority/authority.ts';
-import { parseRateLimit } from '../../protocol/annotations/rate-limit.ts';
+import { limitOf } from '../../protocol/quotas/limits.fixture.ts';
 import type { RateLimit } from '../../protocol/traffic-policy.ts';
 import { Admitted } from './admitted.ts';
 import type { Demand } from './demand.ts';
@@ -143,14 +143,6 @@ export class Fleet {
     await Promise.all(this.workers.map((worker) => worker.close()));
     await Promise.all(this.controlPlanes.map(end));
   }
-}
-
-/** What an annotation of one limit says. */
-export function limitOf(text: string): RateLimit {
-  const parsed = parseRateLimit(text);
-  const [limit] = 'rateLimits' in parsed ? (parsed.rateLimits ?? []) : [];
-  if (limit === undefined) throw new Error(`${text} is no rate limit`);
-  return limit;
 }
 
 function meshFile(dir: string, plane: number): string {

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { parseRateLimit } from '../../protocol/annotations/rate-limit.ts';
+import { limitsOf } from '../../protocol/quotas/limits.fixture.ts';
 import type { DrawRequest, QuotaReply } from '../../protocol/quotas/messages.ts';
 import { Exchange } from '../../sidecar/exchange.ts';
 import type { ExchangeControl } from '../../sidecar/filters/filter.ts';
@@ -46,10 +46,8 @@ function generousLink(): QuotaLink {
  * the clock is in the time. Throws when the store grants nothing.
  */
 export async function measureQuotaDecision(limits: string): Promise<QuotaDecisionReport> {
-  const parsed = parseRateLimit(limits);
-  if (!('rateLimits' in parsed) || parsed.rateLimits === undefined) throw new Error(`no limits: ${limits}`);
   const source = new DrawnQuotas(generousLink);
-  const filter = rateLimit('bench/orders', parsed.rateLimits, source);
+  const filter = rateLimit('bench/orders', limitsOf(limits), source);
   const control: ExchangeControl = {
     resume() {},
     answer: ({ detail }) => {

@@ -1,23 +1,15 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { parseRateLimit } from '../../protocol/annotations/rate-limit.ts';
+import { limitOf } from '../../protocol/quotas/limits.fixture.ts';
 import type { QuotaDraw } from '../../protocol/quotas/memory-quotas.ts';
-import type { RateLimit } from '../../protocol/traffic-policy.ts';
 import { until } from '../../test/fixture/wait.ts';
 import type { QuotaStore } from './quota-store.ts';
 
 /** A store for one test, in which every quota is whole. */
 export type OpenStore = (context: TestContext) => Promise<QuotaStore>;
 
-function limit(text: string): RateLimit {
-  const parsed = parseRateLimit(text);
-  const [first] = 'rateLimits' in parsed ? (parsed.rateLimits ?? []) : [];
-  assert.ok(first !== undefined, text);
-  return first;
-}
-
 export function draw(text: string, want: number, rest: Partial<QuotaDraw> = {}): QuotaDraw {
-  return { quota: `t/app#${text}`, subject: '', limit: limit(text), want, back: [], ...rest };
+  return { quota: `t/app#${text}`, subject: '', limit: limitOf(text), want, back: [], ...rest };
 }
 
 async function granted(
@@ -78,7 +70,7 @@ export function storeContract(name: string, open: OpenStore): void {
     test(`${name}: ${text}: a quota with other numbers keeps what was used of it`, async (context) => {
       const store = await open(context);
       await granted(store, [draw(text, 50)]);
-      const smaller = { ...draw(text, 100), limit: limit(text.replace('100', '60')) };
+      const smaller = { ...draw(text, 100), limit: limitOf(text.replace('100', '60')) };
       const [{ granted: left } = { granted: -1 }] = (await store.draw('t/app', 'a', false, [smaller])).grants;
       assert.ok(left <= 50 && left >= 9, `${left} were left`);
     });

@@ -1,13 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseRateLimit } from '../annotations/rate-limit.ts';
-import { EXACT_LAG_MS, type QuotaTerms, quotaTerms } from './quota-terms.ts';
+import { limitOf } from './limits.fixture.ts';
+import { EXACT_LAG_MS, quotaTerms } from './quota-terms.ts';
 
-function termsOf(text: string): QuotaTerms {
-  const parsed = parseRateLimit(text);
-  const [limit] = 'rateLimits' in parsed ? (parsed.rateLimits ?? []) : [];
-  return quotaTerms(limit ?? assert.fail(text));
-}
+const termsOf = (text: string) => quotaTerms(limitOf(text));
 
 test('what a store keeps in reserve is as much as comes back while a token waits to be used', () => {
   for (const text of [

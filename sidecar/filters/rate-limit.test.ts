@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { limitsOf } from '../../protocol/quotas/limits.fixture.ts';
 import { exchangeFor } from '../../test/fixture/request-exchange.ts';
 import type { LocalAnswer } from '../exchange.ts';
 import { LocalQuotas } from '../quotas/local-quotas.ts';
-import { limitsOf, toldQuotas } from '../quotas/told-link.fixture.ts';
+import { toldQuotas } from '../quotas/told-link.fixture.ts';
 import { type ExchangeControl, type Filter, LATER } from './filter.ts';
 import { unlessProbe } from './probe.ts';
 import { rateLimit } from './rate-limit.ts';

@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { limitOf, limitsOf } from '../../protocol/quotas/limits.fixture.ts';
 import { HAS } from './account.ts';
 import { localBucket } from './local-buckets.ts';
 import { LocalQuotas, partOf } from './local-quotas.ts';
-import { limitsOf } from './told-link.fixture.ts';
-
-function limitOf(text: string) {
-  const [limit] = limitsOf(text);
-  assert.ok(limit);
-  return limit;
-}
 
 /** When requests were let in of those that come each ms, `perMs` at once. */
 function letIn(text: string, untilMs: number, perMs: (ms: number) => number): number[] {

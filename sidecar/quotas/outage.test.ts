@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { limitsOf } from '../../protocol/quotas/limits.fixture.ts';
 import { OutageShare } from './outage-share.ts';
-import { limitsOf, toldQuotas } from './told-link.fixture.ts';
+import { toldQuotas } from './told-link.fixture.ts';
 
 const AWAY = { type: 'outage', detail: 'Redis does not answer' } as const;
 

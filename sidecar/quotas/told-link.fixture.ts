@@ -1,7 +1,6 @@
 import type { TestContext } from 'node:test';
-import { parseRateLimit } from '../../protocol/annotations/rate-limit.ts';
+import { limitsOf } from '../../protocol/quotas/limits.fixture.ts';
 import type { DrawRequest, QuotaGrant, QuotaItem, QuotaReply } from '../../protocol/quotas/messages.ts';
-import type { RateLimit } from '../../protocol/traffic-policy.ts';
 import type { Account, Quota } from './account.ts';
 import { ADMITTED, decide, WAITS } from './decide.ts';
 import { DrawnQuotas } from './drawn-quotas.ts';
@@ -36,12 +35,6 @@ interface Asked {
   readonly accounts: readonly Account[];
   refusedBy: Account | undefined;
   cancel(): void;
-}
-
-export function limitsOf(text: string): readonly RateLimit[] {
-  const parsed = parseRateLimit(text);
-  if (!('rateLimits' in parsed) || parsed.rateLimits === undefined) throw new Error(`no limits: ${text}`);
-  return parsed.rateLimits;
 }
 
 export function toldQuotas(context: TestContext): ToldQuotas {
