@@ -207,10 +207,27 @@ test('a probe that lasts holds up no other, and one that has a good head by then
   for (let probe = 0; probe < 3; probe++) {
     assert.equal(stateOf('a'), 'half-open');
     assert.equal(cluster.pick(undefined), of('a'));
-    cluster.answered(of('a'));
+    const startedMs = performance.now();
+    cluster.started(of('a'), startedMs);
+    cluster.answered(of('a'), startedMs);
     clock.leap(5_100);
   }
   assert.equal(stateOf('a'), 'closed');
+});
+
+test('a good head of an attempt from before the probe does not let a probe pass that hangs', (context) => {
+  const { cluster, clock, attempts, of } = service(context, 'ab');
+  const beganMs = performance.now();
+  cluster.started(of('a'), beganMs);
+  attempts('a', 5, '503');
+  clock.leap(LONGEST_FIRST_MS);
+  assert.equal(cluster.pick(undefined), of('a'));
+  cluster.answered(of('a'), beganMs);
+  clock.leap(1);
+  cluster.started(of('a'), performance.now());
+  cluster.answered(of('a'), beganMs);
+  clock.leap(5_100);
+  assert.equal(of('a').circuit?.passed, 0);
 });
 
 test('what began before it was half-open is no probe: neither its success nor its failure counts', (context) => {

@@ -140,9 +140,9 @@ export class CircuitBreaker {
     if (circuit?.probing && circuit.probeMs === Number.POSITIVE_INFINITY) circuit.probeMs = nowMs;
   }
 
-  /** A good head came; the attempt goes on. */
-  answered(endpoint: Endpoint): void {
-    if (endpoint.circuit?.probing) endpoint.circuit.answered = true;
+  /** A good head came of an attempt that began at `startedMs`; it goes on. One from before the probe tells nothing. */
+  answered({ circuit }: Endpoint, startedMs: number): void {
+    if (circuit?.probing && startedMs >= circuit.probeMs) circuit.answered = true;
   }
 
   /**

@@ -367,9 +367,12 @@ export class Cluster {
     return this.breaker?.finished(endpoint, verdict, result, startedMs, nowMs);
   }
 
-  /** An attempt goes on, but its endpoint has answered well: of a stream that may last, all that is asked of a probe. */
-  answered(endpoint: Endpoint): void {
-    if (endpoint.circuit !== undefined) this.breaker?.answered(endpoint);
+  /**
+   * An attempt, of which `started` was told at `startedMs`, goes on, but its endpoint has answered well: of a stream that may
+   * last, all that is asked of a probe.
+   */
+  answered(endpoint: Endpoint, startedMs: number): void {
+    if (endpoint.circuit !== undefined) this.breaker?.answered(endpoint, startedMs);
   }
 
   /** The server of an opaque stream that began at `startedMs` said something: all that is known of how it does. */

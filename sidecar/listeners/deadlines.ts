@@ -5,6 +5,12 @@ import { grpcTimeout, grpcTimeoutMs } from './grpc-deadline.ts';
 /** What is left of a request's time in whole ms, from one proxy of the mesh to the next. */
 export const TIMEOUT_FIELD = 'tulle-timeout-ms';
 
+/** A service with its limit of connections. */
+interface Limited {
+  readonly service: string;
+  readonly limits: { readonly connections: number };
+}
+
 /** There is no deadline. */
 export const NO_DEADLINE = Number.POSITIVE_INFINITY;
 
@@ -33,13 +39,21 @@ export function deadlineLine(exchange: Exchange, leftMs: number): string {
   return `grpc-timeout: ${grpcTimeout(leftMs)}\r\n`;
 }
 
-/** Whose time is over: a policy's timeout, or the deadline that the caller has set. */
-export function timedOut(exchange: Exchange, timeoutMs: number, byPolicy: boolean): LocalAnswer {
+/**
+ * Whose time is over: a policy's timeout, or the deadline that the caller has set. `fullPool`: of whose connections one was
+ * waited for, which others had.
+ */
+export function timedOut(
+  exchange: Exchange,
+  timeoutMs: number,
+  byPolicy: boolean,
+  fullPool: Limited | undefined,
+): LocalAnswer {
   const whose = byPolicy ? 'timeout' : `the caller's ${exchange.grpc ? 'grpc-timeout' : TIMEOUT_FIELD}`;
   return {
     status: 504,
     code: 'request-timeout',
-    detail: `${exchange.service} did not finish within ${whose} ${words(timeoutMs)} ms`,
+    detail: `${exchange.service} did not finish within ${whose} ${words(timeoutMs)} ms${waitWords(fullPool)}`,
   };
 }
 
@@ -57,11 +71,12 @@ export function tryTimedOut(
   service: string,
   endpoint: string | undefined,
   tryTimeoutMs: number,
+  fullPool: Limited | undefined,
 ): LocalAnswer {
   return {
     status: 504,
     code: 'try-timeout',
-    detail: `${endpoint ?? service} did not answer within try-timeout ${tryTimeoutMs} ms`,
+    detail: `${endpoint ?? service} did not answer within try-timeout ${tryTimeoutMs} ms${waitWords(fullPool)}`,
   };
 }
 
@@ -71,6 +86,12 @@ export function idledOut(service: string, idleMs: number): LocalAnswer {
     code: 'idle-timeout',
     detail: `nothing of the request to ${service} or of its response moved within idle-timeout ${idleMs} ms`,
   };
+}
+
+function waitWords(fullPool: Limited | undefined): string {
+  if (fullPool === undefined) return '';
+  const { service, limits } = fullPool;
+  return `: others had all connections to ${service} (limits: connections ${limits.connections})`;
 }
 
 function words(ms: number): string {

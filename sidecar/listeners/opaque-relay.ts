@@ -233,7 +233,7 @@ class OpaqueRelay implements TransportReader, StreamWaiter, SpliceOwner {
     const { host, client, exchange, first } = this;
     this.giveUp = undefined;
     this.endAttempt('connected');
-    if (this.endpoint !== undefined) this.cluster?.answered(this.endpoint);
+    if (this.endpoint !== undefined) this.cluster?.answered(this.endpoint, this.attemptStartMs);
     this.upstream = upstream;
     const start = this.endpoint?.mtls ? Buffer.concat([writeProxyHeader(this.header()), first]) : first;
     if (start.length > 0) upstream.write(start);

@@ -407,7 +407,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     this.phase = SENT;
     this.upstream = upstream;
     const { downstream, body } = this;
-    this.fields = this.fieldsFor(this.endpoint);
+    this.fields = this.fieldsFor(this.endpoint, this.attempt);
     upstream.send(this, this);
     // It may have failed at once.
     if (this.upstream !== upstream) return;
@@ -423,13 +423,13 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     }
   }
 
-  fieldsFor(endpoint: Endpoint | undefined): string {
+  fieldsFor(endpoint: Endpoint | undefined, attempt: Attempt | undefined): string {
     const { exchange, marks, deadlineMs } = this;
     const edge = this.host.kind === 'gateway' && endpoint?.mtls === true ? EDGE_LINE : '';
     const plain = deadlineMs === NO_DEADLINE && marks === UNMARKED && exchange.attempts.length === 1;
     if (plain) return this.sharedFields + edge;
     const toMesh = this.host.kind === 'inbound' || endpoint?.mtls === true;
-    return this.sharedFields + edge + attemptFields(exchange, marks, deadlineMs, toMesh);
+    return this.sharedFields + edge + attemptFields(exchange, attempt, marks, deadlineMs, toMesh);
   }
 
   onConnectFailed(failure: ConnectFailure): void {
@@ -627,7 +627,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     if (this.retryResponse(head, nowMs)) return;
     const { status } = head;
     if (isFault(status, this.exchange.grpcStatus)) this.toldReason = head.get('tulle-reason');
-    else if (this.endpoint !== undefined) this.cluster?.answered(this.endpoint);
+    else if (this.endpoint !== undefined) this.cluster?.answered(this.endpoint, this.attemptStartMs);
     this.tryDeadlineMs = NO_DEADLINE;
     this.body.forget();
     const { exchange } = this;
@@ -834,8 +834,9 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
   /** A caller that leaves too little time is not the endpoint's fault: a stranger could have it ejected. */
   private failTimedOut(): void {
     const { exchange } = this;
+    const answer = timedOut(exchange, this.deadlineMs - exchange.startMs, this.byPolicy, this.fullPool);
     this.dropAttempt('request-timeout', this.byPolicy && this.awaitsServer);
-    this.fail(timedOut(exchange, this.deadlineMs - exchange.startMs, this.byPolicy));
+    this.fail(answer);
   }
 
   /** While the request is held back here, nothing can move. */
@@ -846,8 +847,14 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
 
   /** It is the server's turn: a client that is slow with its body is not the endpoint's fault, nor one slow to take the response. */
   private get awaitsServer(): boolean {
-    if (this.phase === CONNECTING) return true;
+    if (this.phase === CONNECTING) return this.fullPool === undefined;
     return this.phase === SENT && this.cameWhole;
+  }
+
+  /** The cluster of whose connections, which others have, one is waited for. */
+  private get fullPool(): Cluster | undefined {
+    const waits = this.phase === CONNECTING && this.endpoint?.waitsForPlace(this) === true;
+    return waits ? this.cluster : undefined;
   }
 
   private get cameWhole(): boolean {
@@ -861,12 +868,13 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     this.armNearest(performance.now());
     const failure = { kind: 'try-timeout', status: 504, stale: false } as const;
     const endpoint = hedge === undefined ? this.endpoint : hedge.endpoint;
-    const answer = tryTimedOut(service, endpoint?.address, tryTimeoutMs);
+    const fullPool = hedge === undefined ? this.fullPool : hedge.fullPool;
+    const answer = tryTimedOut(service, endpoint?.address, tryTimeoutMs, fullPool);
     if (hedge === undefined) {
       this.dropAttempt('try-timeout', this.awaitsServer);
       this.attemptFailed(failure, true, answer);
     } else {
-      hedge.cancel('try-timeout', true);
+      hedge.cancel('try-timeout', fullPool === undefined);
       this.onHedgeFailed(hedge, failure, true, answer);
     }
   }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exchangeFor } from '../../test/fixture/request-exchange.ts';
-import { joined, takeMarks, UNMARKED } from './request-marks.ts';
+import { NO_DEADLINE } from './deadlines.ts';
+import { attemptFields, joined, takeMarks, UNMARKED } from './request-marks.ts';
 
 test('what a mesh peer says of a request is taken out of its head, to be said anew by this hop', () => {
   const exchange = exchangeFor('/', ['Tulle-Timeout-Ms: 250', 'tulle-attempt: 2'], { startMs: 1000 });
@@ -43,4 +44,19 @@ test("the deadline that a mesh peer sets a gRPC call holds for what is called fo
   const both = exchangeFor('/', [...lines, 'tulle-timeout-ms: 250'], { startMs: 1000 });
   both.grpc = true;
   assert.deepEqual(takeMarks(both, true), { attempt: 1, deadlineMs: 1250 });
+});
+
+test('an attempt that connects until its hedge has begun is the first all the same', () => {
+  const exchange = exchangeFor('/', []);
+  const [first, hedge] = ['a', 'b'].map((endpoint) => ({
+    endpoint,
+    startMs: 0,
+    durationMs: 0,
+    result: '',
+    connectionReused: false,
+  }));
+  if (first === undefined || hedge === undefined) assert.fail('there are two');
+  exchange.attempts.push(first, hedge);
+  assert.equal(attemptFields(exchange, first, UNMARKED, NO_DEADLINE, true), '');
+  assert.equal(attemptFields(exchange, hedge, UNMARKED, NO_DEADLINE, true), 'tulle-attempt: 2\r\n');
 });

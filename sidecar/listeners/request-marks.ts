@@ -1,4 +1,5 @@
 import type { Exchange } from '../exchange.ts';
+import type { Attempt } from '../telemetry/explanation.ts';
 import { deadlineLine, grpcAskedMs, NO_DEADLINE, TIMEOUT_FIELD, timeoutFieldMs } from './deadlines.ts';
 
 /** Which attempt this is at the hop that makes attempts, from 2 on (as Envoy's x-envoy-attempt-count). */
@@ -60,11 +61,12 @@ export function joined(one: RequestMarks, other: RequestMarks): RequestMarks {
 const AS_WRITTEN_MS = 1;
 
 /**
- * Header lines of the attempt that was begun last: what is left of its time, and which attempt it is. Both are for
+ * Header lines of the attempt `current`: what is left of its time, and which attempt it is. Both are for
  * the mesh alone; gRPC's deadline is for everybody.
  */
 export function attemptFields(
   exchange: Exchange,
+  current: Attempt | undefined,
   marks: RequestMarks,
   deadlineMs: number,
   toMesh: boolean,
@@ -74,7 +76,9 @@ export function attemptFields(
   // The caller may have written one that is farther than that of the request for which it calls.
   const asWritten = grpc && nowMs - startMs < AS_WRITTEN_MS && deadlineMs === startMs + grpcAskedMs(head);
   const tellsTime = deadlineMs !== NO_DEADLINE && (grpc || toMesh) && !asWritten;
-  const attempt = marks.attempt > 1 ? marks.attempt : attempts.length;
+  // The last of them may be a hedge, begun while this one still connected.
+  const nth = current === undefined ? attempts.length : attempts.indexOf(current) + 1;
+  const attempt = marks.attempt > 1 ? marks.attempt : nth;
   const time = tellsTime ? deadlineLine(exchange, Math.max(1, deadlineMs - nowMs)) : '';
   return toMesh && attempt > 1 ? `${time}${ATTEMPT_FIELD}: ${attempt}\r\n` : time;
 }

@@ -231,6 +231,7 @@ test('an HTTP/2 connect that is refused fails all that wait for it, and leaves n
   const waiters = [waiter(), waiter(), waiter()];
   for (const one of waiters) endpoint.acquire(one, HTTP_2);
   assert.deepEqual([use.connections, use.pending], [1, 3]);
+  assert.ok(!waiters.some((one) => endpoint.waitsForPlace(one)), 'for a connect, not for a place');
   await until('all failures', () => waiters.every(({ failures }) => failures.length > 0));
   await until('it is forgotten', () => use.connections === 0);
   for (const { failures } of waiters)
@@ -244,6 +245,7 @@ test('a connect that takes too long fails its waiter when its time is over', asy
   endpoint.acquire(one, HTTP_11);
   clock.leap(4_900);
   await turn();
+  assert.equal(endpoint.waitsForPlace(one), false);
   assert.deepEqual(one.failures, []);
   clock.leap(200);
   await until('the failure', () => one.failures.length > 0);
@@ -293,6 +295,7 @@ test('at the limit of connections the next waits, and gets the one that is freed
   endpoint.acquire(second, HTTP_11);
   endpoint.acquire(third, HTTP_11);
   assert.deepEqual([use.connections, use.pending], [1, 2]);
+  assert.ok(endpoint.waitsForPlace(second) && endpoint.waitsForPlace(third));
   await request(connection);
   assert.equal(second.connection, connection);
   assert.equal(third.connection, undefined);

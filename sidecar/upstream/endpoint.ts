@@ -212,6 +212,12 @@ export class Endpoint implements ConnectionOwner, Timed {
     return new StreamConnect(connector, this.address, limits.connectMs, this.wheel, waiter, gone).cancel;
   }
 
+  /** No connect is under way for the waiter: it waits for a connection that others have, at the service's limit. */
+  waitsForPlace(waiter: ConnectionWaiter): boolean {
+    const index = this.waiting.indexOf(waiter);
+    return index < 0 ? this.http2?.waitsForPlace(waiter) === true : index >= this.opening;
+  }
+
   /** The waiter wants no connection any more. */
   cancel(waiter: ConnectionWaiter): void {
     const index = this.waiting.indexOf(waiter);

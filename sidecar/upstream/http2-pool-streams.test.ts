@@ -10,7 +10,7 @@ import { frame, RawPeer } from '../http2/raw-peer.fixture.ts';
 import type { ConnectFailure } from './connect-attempt.ts';
 import { plainConnector } from './connector.ts';
 import { Http2Pool } from './http2-pool.ts';
-import { type ConnectionWaiter, createPoolUse, type PoolUse } from './pool-use.ts';
+import { type ConnectionWaiter, createPoolUse, type PoolLimits, type PoolUse } from './pool-use.ts';
 
 const LIMITS = { connections: 100, pending: 100, requests: 100, connectMs: 5000, idleMs: 60_000 };
 
@@ -32,7 +32,7 @@ interface Pool {
 }
 
 /** A pool to a server that says what the test says. */
-async function poolOf(context: TestContext): Promise<Pool> {
+async function poolOf(context: TestContext, limits: Partial<PoolLimits> = {}): Promise<Pool> {
   const { wheel, leap } = leapingClock(context);
   const peers: RawPeer[] = [];
   const sockets: Socket[] = [];
@@ -49,7 +49,7 @@ async function poolOf(context: TestContext): Promise<Pool> {
     address,
     connector,
     use,
-    limits: LIMITS,
+    limits: { ...LIMITS, ...limits },
     engineLimits: DEFAULT_LIMITS,
     wheel,
   });
@@ -101,6 +101,19 @@ test('a server that takes few streams gets another connection for the others', a
   peers[1]?.send(takes(2));
   await until('all', () => served(waiters) === 3);
   assert.deepEqual([use.connections, use.pending], [2, 0]);
+});
+
+test('at the limit of connections, what waits for a stream that others have is told from what waits for the server', async (context) => {
+  const { pool, peers, ask } = await poolOf(context, { connections: 1 });
+  const [first, second] = ask(2);
+  await until('the first', () => first?.streams.length === 1);
+  if (second === undefined) assert.fail('there are two');
+  assert.equal(pool.waitsForPlace(second), false, 'the server has not said how many it takes');
+  peers[0]?.send(takes(1));
+  await until('the full connection', () => pool.waitsForPlace(second));
+  first?.streams[0]?.abandon();
+  await until('its place', () => second.streams.length === 1);
+  assert.equal(pool.waitsForPlace(second), false);
 });
 
 test('a server that takes no stream at all is not sent connection after connection', async (context) => {

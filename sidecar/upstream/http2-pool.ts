@@ -68,6 +68,11 @@ export class Http2Pool implements Http2ConnectionOwner {
     return this.opening > 0 || this.open.some(({ ready, streams }) => !ready || streams === 0);
   }
 
+  /** The waiter waits for a stream that others have, at the service's limit of connections. */
+  waitsForPlace(waiter: ConnectionWaiter): boolean {
+    return !this.expectsCapacity && this.waiting.includes(waiter);
+  }
+
   cancel(waiter: ConnectionWaiter): void {
     const index = this.waiting.indexOf(waiter);
     if (index < 0) return;

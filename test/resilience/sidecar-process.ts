@@ -18,6 +18,7 @@ export interface SidecarProcess {
 interface Explained {
   readonly status: number;
   readonly reason: string;
+  readonly detail: string;
   readonly attempts: readonly { endpoint: string; result: string; hedge?: true }[];
   readonly policies: readonly { policy: string; decision: string; detail: string }[];
 }

@@ -7,9 +7,11 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { issueFiles } from '../../control-plane/authority/issue-files.ts';
 import { mintJoinToken } from '../../control-plane/authority/join-token.ts';
+import { rawBackend } from '../fixture/backend.ts';
+import { rawClient } from '../fixture/client.ts';
 import { delayingProxy } from '../fixture/delaying-proxy.ts';
 import { meshProcesses } from '../fixture/mesh-pair.ts';
-import { temporaryDir, writeMesh } from '../fixture/relay.ts';
+import { appMesh, temporaryDir, writeMesh } from '../fixture/relay.ts';
 import { startTulle } from '../fixture/tulle.ts';
 import { askHttp1 } from '../fixture/two-ways.ts';
 import { until } from '../fixture/wait.ts';
@@ -365,4 +367,47 @@ async function goAway(
   await until('its arrival', arrived);
   stream.close(8);
   await once(stream, 'close');
+}
+
+for (const [setting, reason, after] of [
+  ['timeout', 'request-timeout', 'did not finish within timeout 200 ms'],
+  ['try-timeout', 'try-timeout', 'did not answer within try-timeout 200 ms'],
+] as const)
+  test(
+    `${setting}: who waits for a connection until it is over is told that others have them all, and no endpoint is blamed`,
+    LIMIT,
+    async (context) => {
+      const addresses = await Promise.all([upgradingServer(context), upgradingServer(context)]);
+      const sidecar = await sidecarOn(
+        context,
+        appMesh(addresses, {
+          [`tulle.dev/${setting}`]: '200ms',
+          'tulle.dev/limits': 'connections 1',
+          'tulle.dev/circuit-breaker': 'failures 1, max-ejected 50%',
+          'tulle.dev/retries': '0',
+        }),
+      );
+      const tunnel = await rawClient(sidecar.outbound);
+      tunnel.send('GET / HTTP/1.1\r\nHost: app\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n');
+      await tunnel.expect('101 Switching');
+      for (let i = 0; i < 3; i++) {
+        const { status } = await askHttp1(sidecar.outbound, '/', { host: 'app', 'x-request-id': `w${i}` });
+        assert.equal(status, 504);
+        const explained = await sidecar.explained(`w${i}`);
+        assert.equal(explained.reason, reason);
+        const words = `${after}: others had all connections to t/app (limits: connections 1)`;
+        assert.ok(explained.detail.endsWith(words), explained.detail);
+      }
+      assert.doesNotMatch(await sidecar.metrics(), /^tulle_ejections_total\{.*\} [1-9]/m);
+      tunnel.close();
+    },
+  );
+
+/** A server that switches to WebSocket whoever asks, and says nothing more. */
+async function upgradingServer(context: TestContext): Promise<string> {
+  const server = await rawBackend(({ socket }) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n');
+  });
+  context.after(() => server.close());
+  return server.address;
 }
