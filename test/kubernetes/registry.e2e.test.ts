@@ -17,8 +17,10 @@ import { severedApiServer } from './severed-api-server.ts';
 const run = randomUUID().slice(0, 8);
 const SHOP = `registry-shop-${run}`;
 const FRONT = `registry-front-${run}`;
-/** It runs, and that is all that is asked of it. */
-const IDLE = { image: `tulle:${VERSION}`, imagePullPolicy: 'IfNotPresent', args: ['shop-service', 'idle'] };
+const IMAGE = { image: `tulle:${VERSION}`, imagePullPolicy: 'IfNotPresent' };
+
+/** It runs, and that is all that is asked of it. Containers of a pod share its ports. */
+const idle = (port: number) => ({ ...IMAGE, args: ['shop-service', 'idle', `--port=${port}`] });
 const GATE = 'tulle.dev/test';
 const log = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -75,9 +77,9 @@ function pod(name: string, app: string, meshed: boolean): object {
       terminationGracePeriodSeconds: 120,
       readinessGates: [{ conditionType: GATE }],
       containers: [
-        { ...IDLE, name: 'app', ports: [{ name: 'web', containerPort: 8080 }], lifecycle: { preStop } },
+        { ...idle(8080), name: 'app', ports: [{ name: 'web', containerPort: 8080 }], lifecycle: { preStop } },
       ],
-      ...(meshed && { initContainers: [{ ...IDLE, name: 'tulle-proxy', restartPolicy: 'Always' }] }),
+      ...(meshed && { initContainers: [{ ...idle(8081), name: 'tulle-proxy', restartPolicy: 'Always' }] }),
     },
   };
 }
@@ -97,8 +99,13 @@ const addresses = (registry: KubernetesRegistry, name: string) =>
     ({ address, ready, identity }) =>
       `${address}${ready ? '' : ' not ready'}${identity === undefined ? '' : ` ${identity}`}`,
   );
-const is = (registry: KubernetesRegistry, name: string, wanted: string[]) =>
-  until(`${name} at ${wanted}`, () => addresses(registry, name).join() === wanted.join());
+async function is(registry: KubernetesRegistry, name: string, wanted: string[]): Promise<void> {
+  const at = () => addresses(registry, name).join();
+  await until(`${name} at ${wanted}`, () => at() === wanted.join()).catch((error: Error) => {
+    const slices = kubectl(['get', 'endpointslice', '-n', SHOP, '-o', 'jsonpath={.items[*].endpoints}']);
+    throw new Error(`${error.message}: it is at ${at()}, and the slices say ${slices}`);
+  });
+}
 
 test('a Service without selector and its written slices, from the first to the last', async (context) => {
   const registry = await opened(context);
