@@ -142,7 +142,7 @@ export class CircuitBreaker {
 
   /** A good head came of an attempt that began at `startedMs`; it goes on. One from before the probe tells nothing. */
   answered({ circuit }: Endpoint, startedMs: number): void {
-    if (circuit?.probing && startedMs >= circuit.probeMs) circuit.answered = true;
+    if (circuit !== undefined && isProbe(circuit, startedMs)) circuit.answered = true;
   }
 
   /**
@@ -323,7 +323,7 @@ export class CircuitBreaker {
       this.stopAwaiting(endpoint);
       return this.eject(endpoint, circuit, 'probe', nowMs);
     }
-    if (!circuit.probing || startedMs < circuit.probeMs) return undefined;
+    if (!isProbe(circuit, startedMs)) return undefined;
     this.parts.wheel.disarm(circuit);
     if (verdict === 'success') this.pass(endpoint, circuit);
     else this.await(endpoint, circuit);
@@ -359,4 +359,9 @@ export class CircuitBreaker {
       if (endpoint.circuit !== undefined)
         this.comeBack(endpoint, endpoint.circuit, 'more would be ejected than may be');
   }
+}
+
+/** Whether an attempt that began at `startedMs` is the probe under way, not one from before it. */
+function isProbe({ probing, probeMs }: Circuit, startedMs: number): boolean {
+  return probing && startedMs >= probeMs;
 }

@@ -6,6 +6,7 @@ import type { Upstream, UpstreamFailure } from '../http/upstream.ts';
 import { NO_ERROR } from '../http2/error-codes.ts';
 import type { Attempt } from '../telemetry/explanation.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
+import type { ConnectionWaiter } from '../upstream/pool-use.ts';
 
 /** So often another endpoint is asked for before one is looked up. */
 const PICKS = 4;
@@ -52,6 +53,15 @@ export function beginAttempt(
   };
   exchange.attempts.push(attempt);
   return attempt;
+}
+
+/** `cluster`, if `waiter` waits at `endpoint` for one of its connections, which others have: no endpoint is to blame for that. */
+export function fullPoolOf(
+  cluster: Cluster | undefined,
+  endpoint: Endpoint | undefined,
+  waiter: ConnectionWaiter,
+): Cluster | undefined {
+  return endpoint?.waitsForPlace(waiter) === true ? cluster : undefined;
 }
 
 /** What an attempt without a head took, for balancers: who was not waited for is not quicker than it was before. */

@@ -1,15 +1,10 @@
+import type { Cluster } from '../balancing/cluster.ts';
 import type { Exchange, LocalAnswer } from '../exchange.ts';
 import type { MessageHead } from '../http/message-head.ts';
 import { grpcTimeout, grpcTimeoutMs } from './grpc-deadline.ts';
 
 /** What is left of a request's time in whole ms, from one proxy of the mesh to the next. */
 export const TIMEOUT_FIELD = 'tulle-timeout-ms';
-
-/** A service with its limit of connections. */
-interface Limited {
-  readonly service: string;
-  readonly limits: { readonly connections: number };
-}
 
 /** There is no deadline. */
 export const NO_DEADLINE = Number.POSITIVE_INFINITY;
@@ -47,7 +42,7 @@ export function timedOut(
   exchange: Exchange,
   timeoutMs: number,
   byPolicy: boolean,
-  fullPool: Limited | undefined,
+  fullPool: Cluster | undefined,
 ): LocalAnswer {
   const whose = byPolicy ? 'timeout' : `the caller's ${exchange.grpc ? 'grpc-timeout' : TIMEOUT_FIELD}`;
   return {
@@ -71,7 +66,7 @@ export function tryTimedOut(
   service: string,
   endpoint: string | undefined,
   tryTimeoutMs: number,
-  fullPool: Limited | undefined,
+  fullPool: Cluster | undefined,
 ): LocalAnswer {
   return {
     status: 504,
@@ -88,7 +83,7 @@ export function idledOut(service: string, idleMs: number): LocalAnswer {
   };
 }
 
-function waitWords(fullPool: Limited | undefined): string {
+function waitWords(fullPool: Cluster | undefined): string {
   if (fullPool === undefined) return '';
   const { service, limits } = fullPool;
   return `: others had all connections to ${service} (limits: connections ${limits.connections})`;

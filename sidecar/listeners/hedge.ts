@@ -25,7 +25,7 @@ export interface Hedged extends ResponseHandler, OutgoingRequest {
   /** An endpoint that was not tried, where there is one. */
   pickNext(cluster: Cluster): Endpoint | undefined;
   /** Header lines of `attempt` there. */
-  fieldsFor(endpoint: Endpoint, attempt: Attempt | undefined): string;
+  fieldsFor(endpoint: Endpoint, attempt: Attempt): string;
   /** A head came from the hedge; `hedge.take()` makes its response that of the request. */
   onHedgeHead(hedge: Hedge, head: MessageHead): void;
   onHedgeFailed(hedge: Hedge, failure: AttemptFailure, retryable: boolean, answer: LocalAnswer): void;
@@ -61,12 +61,6 @@ export class Hedge implements ConnectionWaiter, ResponseHandler {
   /** It is on its way. */
   get runs(): boolean {
     return this.state === CONNECTING || this.state === SENT;
-  }
-
-  /** The cluster of whose connections, which others have, one is waited for. */
-  get fullPool(): Cluster | undefined {
-    const waits = this.state === CONNECTING && this.endpoint?.waitsForPlace(this) === true;
-    return waits ? this.cluster : undefined;
   }
 
   /** No head came in time. */
@@ -119,7 +113,7 @@ export class Hedge implements ConnectionWaiter, ResponseHandler {
     const { body, head, method, target, upgrade, decode } = request;
     this.state = SENT;
     this.upstream = upstream;
-    const fields = request.fieldsFor(endpoint, attempt);
+    const fields = request.fieldsFor(endpoint, attempt as Attempt); // start() set it
     upstream.send({ head, method, target, upgrade, decode, fields }, this);
     // It may have failed at once.
     if (this.upstream === upstream) body.sendTo(upstream, leavesChunks(head, upstream));

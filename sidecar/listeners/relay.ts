@@ -18,7 +18,15 @@ import type { Timed, TimerWheel } from '../transport/timer-wheel.ts';
 import type { ConnectFailure } from '../upstream/connect-attempt.ts';
 import type { Endpoint } from '../upstream/endpoint.ts';
 import type { ConnectionWaiter } from '../upstream/pool-use.ts';
-import { beginAttempt, brokenOff, pickUntried, resetAnswer, untriedOf, waitedMs } from './attempts.ts';
+import {
+  beginAttempt,
+  brokenOff,
+  fullPoolOf,
+  pickUntried,
+  resetAnswer,
+  untriedOf,
+  waitedMs,
+} from './attempts.ts';
 import { pause } from './backoff.ts';
 import {
   expired,
@@ -407,7 +415,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     this.phase = SENT;
     this.upstream = upstream;
     const { downstream, body } = this;
-    this.fields = this.fieldsFor(this.endpoint, this.attempt);
+    this.fields = this.fieldsFor(this.endpoint, this.attempt as Attempt); // startAttempt() set it
     upstream.send(this, this);
     // It may have failed at once.
     if (this.upstream !== upstream) return;
@@ -423,7 +431,7 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     }
   }
 
-  fieldsFor(endpoint: Endpoint | undefined, attempt: Attempt | undefined): string {
+  fieldsFor(endpoint: Endpoint | undefined, attempt: Attempt): string {
     const { exchange, marks, deadlineMs } = this;
     const edge = this.host.kind === 'gateway' && endpoint?.mtls === true ? EDGE_LINE : '';
     const plain = deadlineMs === NO_DEADLINE && marks === UNMARKED && exchange.attempts.length === 1;
@@ -833,10 +841,10 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
 
   /** A caller that leaves too little time is not the endpoint's fault: a stranger could have it ejected. */
   private failTimedOut(): void {
-    const { exchange } = this;
-    const answer = timedOut(exchange, this.deadlineMs - exchange.startMs, this.byPolicy, this.fullPool);
-    this.dropAttempt('request-timeout', this.byPolicy && this.awaitsServer);
-    this.fail(answer);
+    const { exchange, byPolicy } = this;
+    const fullPool = fullPoolOf(this.cluster, this.endpoint, this);
+    this.dropAttempt('request-timeout', byPolicy && fullPool === undefined && this.awaitsServer);
+    this.fail(timedOut(exchange, this.deadlineMs - exchange.startMs, byPolicy, fullPool));
   }
 
   /** While the request is held back here, nothing can move. */
@@ -847,14 +855,8 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
 
   /** It is the server's turn: a client that is slow with its body is not the endpoint's fault, nor one slow to take the response. */
   private get awaitsServer(): boolean {
-    if (this.phase === CONNECTING) return this.fullPool === undefined;
+    if (this.phase === CONNECTING) return true;
     return this.phase === SENT && this.cameWhole;
-  }
-
-  /** The cluster of whose connections, which others have, one is waited for. */
-  private get fullPool(): Cluster | undefined {
-    const waits = this.phase === CONNECTING && this.endpoint?.waitsForPlace(this) === true;
-    return waits ? this.cluster : undefined;
   }
 
   private get cameWhole(): boolean {
@@ -868,10 +870,10 @@ export class Relay implements RequestHandler, Hedged, ConnectionWaiter, Outgoing
     this.armNearest(performance.now());
     const failure = { kind: 'try-timeout', status: 504, stale: false } as const;
     const endpoint = hedge === undefined ? this.endpoint : hedge.endpoint;
-    const fullPool = hedge === undefined ? this.fullPool : hedge.fullPool;
+    const fullPool = fullPoolOf(this.cluster, endpoint, hedge ?? this);
     const answer = tryTimedOut(service, endpoint?.address, tryTimeoutMs, fullPool);
     if (hedge === undefined) {
-      this.dropAttempt('try-timeout', this.awaitsServer);
+      this.dropAttempt('try-timeout', fullPool === undefined && this.awaitsServer);
       this.attemptFailed(failure, true, answer);
     } else {
       hedge.cancel('try-timeout', fullPool === undefined);

@@ -66,7 +66,7 @@ const AS_WRITTEN_MS = 1;
  */
 export function attemptFields(
   exchange: Exchange,
-  current: Attempt | undefined,
+  current: Attempt,
   marks: RequestMarks,
   deadlineMs: number,
   toMesh: boolean,
@@ -77,8 +77,7 @@ export function attemptFields(
   const asWritten = grpc && nowMs - startMs < AS_WRITTEN_MS && deadlineMs === startMs + grpcAskedMs(head);
   const tellsTime = deadlineMs !== NO_DEADLINE && (grpc || toMesh) && !asWritten;
   // The last of them may be a hedge, begun while this one still connected.
-  const nth = current === undefined ? attempts.length : attempts.indexOf(current) + 1;
-  const attempt = marks.attempt > 1 ? marks.attempt : nth;
+  const attempt = marks.attempt > 1 ? marks.attempt : attempts.indexOf(current) + 1;
   const time = tellsTime ? deadlineLine(exchange, Math.max(1, deadlineMs - nowMs)) : '';
   return toMesh && attempt > 1 ? `${time}${ATTEMPT_FIELD}: ${attempt}\r\n` : time;
 }

@@ -17,10 +17,12 @@ import { severedApiServer } from './severed-api-server.ts';
 const run = randomUUID().slice(0, 8);
 const SHOP = `registry-shop-${run}`;
 const FRONT = `registry-front-${run}`;
-const IMAGE = { image: `tulle:${VERSION}`, imagePullPolicy: 'IfNotPresent' };
-
 /** It runs, and that is all that is asked of it. Containers of a pod share its ports. */
-const idle = (port: number) => ({ ...IMAGE, args: ['shop-service', 'idle', `--port=${port}`] });
+const idle = (port: number) => ({
+  image: `tulle:${VERSION}`,
+  imagePullPolicy: 'IfNotPresent',
+  args: ['shop-service', 'idle', `--port=${port}`],
+});
 const GATE = 'tulle.dev/test';
 const log = { debug() {}, info() {}, warn() {}, error() {} };
 
